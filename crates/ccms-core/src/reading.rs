@@ -1,0 +1,223 @@
+//! One status of one light. Values are fixed-point integers, as they are stored; a field that is absent or out of range
+//! is `None`, and a flag says which it was, so that one bad sensor never costs the rest of a reading.
+use crate::ids::LightId;
+use crate::limits;
+use crate::time::UtcMillis;
+
+/// Whether the lamp burns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerState {
+    Off,
+    On,
+}
+
+impl PowerState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            _ if text.eq_ignore_ascii_case("on") => Some(Self::On),
+            _ if text.eq_ignore_ascii_case("off") => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
+/// What was wrong with a reading, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadingFlags(pub u32);
+
+impl ReadingFlags {
+    pub const BAD_POWER_STATE: Self = Self(1);
+    pub const BAD_BRIGHTNESS: Self = Self(1 << 1);
+    pub const BAD_TEMPERATURE: Self = Self(1 << 2);
+    pub const BAD_BATTERY: Self = Self(1 << 3);
+    pub const BAD_SIGNAL: Self = Self(1 << 4);
+    pub const BAD_UPTIME: Self = Self(1 << 5);
+    pub const BAD_VOLTAGE: Self = Self(1 << 6);
+    pub const BAD_CURRENT: Self = Self(1 << 7);
+    pub const BAD_POWER: Self = Self(1 << 8);
+    pub const BAD_FREQUENCY: Self = Self(1 << 9);
+    pub const BAD_ENERGY: Self = Self(1 << 10);
+    pub const BAD_ERROR_FLAGS: Self = Self(1 << 11);
+    /// The device's clock is over 24 h ahead or before 2020: order by arrival, not by it.
+    pub const CLOCK_SUSPECT: Self = Self(1 << 12);
+    /// There was no readable timestamp; the time of arrival stands in.
+    pub const CLOCK_MISSING: Self = Self(1 << 13);
+
+    const NAMES: [&'static str; 14] = [
+        "bad_power_state",
+        "bad_brightness",
+        "bad_temperature",
+        "bad_battery",
+        "bad_signal",
+        "bad_uptime",
+        "bad_voltage",
+        "bad_current",
+        "bad_power",
+        "bad_frequency",
+        "bad_energy",
+        "bad_error_flags",
+        "clock_suspect",
+        "clock_missing",
+    ];
+
+    pub fn set(&mut self, flag: Self) {
+        self.0 |= flag.0;
+    }
+
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    /// The names of the flags that are set, for people and exports.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().enumerate().filter(move |(i, _)| self.0 & (1 << i) != 0).map(|(_, n)| *n)
+    }
+}
+
+/// One status of one light, checked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reading {
+    /// The device's time, or the time of arrival when it had none (then `CLOCK_MISSING` is set).
+    pub reported_at: UtcMillis,
+    /// The device's own message number, if it sends one.
+    pub seq: Option<u32>,
+    /// The light it speaks of; absent means the device's only light.
+    pub light_id: Option<LightId>,
+    pub power_state: Option<PowerState>,
+    pub brightness_percent: Option<u8>,
+    /// Tenths of a degree Celsius.
+    pub temperature_dc: Option<i16>,
+    pub battery_percent: Option<u8>,
+    pub signal_percent: Option<u8>,
+    pub uptime_s: Option<u32>,
+    /// Tenths of a volt.
+    pub voltage_dv: Option<u16>,
+    /// Milliamperes.
+    pub current_ma: Option<u32>,
+    /// Tenths of a watt.
+    pub power_dw: Option<u32>,
+    /// Hundredths of a hertz.
+    pub frequency_chz: Option<u16>,
+    /// The meter's counter, in watt-hours.
+    pub energy_wh: Option<i64>,
+    /// Error flags as the device names them, without control characters, capped in number and length.
+    pub error_flags: Vec<Box<str>>,
+    pub flags: ReadingFlags,
+}
+
+impl Reading {
+    /// Marks a clock that cannot be right. A suspect time never orders live state.
+    pub fn judge_clock(&mut self, received_at: UtcMillis) {
+        let ahead = self.reported_at.since(received_at) > limits::CLOCK_AHEAD_MAX_S * 1000;
+        if ahead || self.reported_at.seconds() < limits::CLOCK_FLOOR_S {
+            self.flags.set(ReadingFlags::CLOCK_SUSPECT);
+        }
+    }
+
+    /// The time that orders this reading among others of its light.
+    pub fn ordering_time(&self, received_at: UtcMillis) -> UtcMillis {
+        if self.flags.has(ReadingFlags::CLOCK_SUSPECT) || self.flags.has(ReadingFlags::CLOCK_MISSING) {
+            received_at
+        } else {
+            self.reported_at
+        }
+    }
+
+    /// Tells a repeated message from a new one with the same timestamp: the device's `seq`, else a hash of the content.
+    pub fn dedupe_key(&self) -> i64 {
+        if let Some(seq) = self.seq {
+            return i64::from(seq);
+        }
+        let mut hash = Fnv::new();
+        hash.number(self.power_state.map(|p| p as i64));
+        hash.number(self.brightness_percent.map(i64::from));
+        hash.number(self.temperature_dc.map(i64::from));
+        hash.number(self.battery_percent.map(i64::from));
+        hash.number(self.signal_percent.map(i64::from));
+        hash.number(self.uptime_s.map(i64::from));
+        hash.number(self.voltage_dv.map(i64::from));
+        hash.number(self.current_ma.map(i64::from));
+        hash.number(self.power_dw.map(i64::from));
+        hash.number(self.frequency_chz.map(i64::from));
+        hash.number(self.energy_wh);
+        for flag in &self.error_flags {
+            hash.bytes(flag.as_bytes());
+        }
+        // Below zero, so that it can never meet a `seq`; 32 bits are plenty beside light and timestamp.
+        -1 - (hash.0 as u32 as i64)
+    }
+}
+
+/// FNV-1a: stable over releases, which is what a stored key needs.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn number(&mut self, value: Option<i64>) {
+        match value {
+            None => self.bytes(&[0xff]),
+            Some(v) => self.bytes(&v.to_le_bytes()),
+        }
+    }
+}
+
+/// Device text made safe to keep: no control characters, none that turn the direction of text, no more than `chars_max`
+/// characters, trimmed.
+pub fn clean_text(text: &str, chars_max: usize) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
+    let kept: String = text.chars().filter(|c| !c.is_control() && !turns(*c)).take(chars_max).collect();
+    kept.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_content_has_equal_keys_and_seq_wins() {
+        let a = Reading { brightness_percent: Some(85), energy_wh: Some(1), ..Reading::default() };
+        let mut b = a.clone();
+        assert_eq!(a.dedupe_key(), b.dedupe_key());
+        b.energy_wh = Some(2);
+        assert_ne!(a.dedupe_key(), b.dedupe_key());
+        assert!(a.dedupe_key() < 0);
+        b.seq = Some(7);
+        assert_eq!(b.dedupe_key(), 7);
+    }
+
+    #[test]
+    fn clocks_of_1970_and_2080_are_suspect_and_do_not_order() {
+        let now = UtcMillis::from_seconds(1_765_967_400);
+        for (at, suspect) in [(0, true), (3_471_292_800, true), (1_765_967_399, false), (1_765_967_400 + 86_399, false)]
+        {
+            let mut r = Reading { reported_at: UtcMillis::from_seconds(at), ..Reading::default() };
+            r.judge_clock(now);
+            assert_eq!(r.flags.has(ReadingFlags::CLOCK_SUSPECT), suspect, "{at}");
+            assert_eq!(r.ordering_time(now) == now, suspect);
+        }
+    }
+
+    #[test]
+    fn device_text_loses_control_characters_and_length() {
+        assert_eq!(clean_text(" a\u{0}b\n<i>\u{202e}", 6), "ab<i>");
+        assert_eq!(clean_text("abcdef", 3), "abc");
+    }
+}
