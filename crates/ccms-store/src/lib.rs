@@ -1,1 +1,167 @@
-//! Placeholder while the workspace is laid out.
+//! What CCMS keeps on disk. One object-safe trait, [`Store`]; two engines implement it in plain SQL; [`contract`] is the
+//! specification that both pass. The store keeps records and holds uniqueness and atomicity; every rule about what a
+//! record means is above it, in the service.
+//!
+//! Everything a method reports done is on disk when it returns.
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ccms_core::command::{Command, CommandState};
+use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
+use ccms_core::time::UtcMillis;
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod error;
+mod records;
+
+pub use error::{StoreError, StoreResult};
+pub use records::*;
+
+/// A handle to whichever engine the database URL chose.
+pub type DynStore = Arc<dyn Store>;
+
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
+    async fn engine(&self) -> StoreResult<String>;
+
+    /// Answers when the database can read.
+    async fn ping(&self) -> StoreResult<()>;
+
+    /// Finishes what is under way and closes every connection.
+    async fn close(&self);
+
+    // ---- people and their sessions -------------------------------------------------------------------------------
+
+    /// # Errors
+    /// [`StoreError::Conflict`] when the e-mail address (compared without case) is taken.
+    async fn create_user(&self, new: NewUser) -> StoreResult<UserRecord>;
+    async fn user_by_email(&self, email: &str) -> StoreResult<Option<UserRecord>>;
+    async fn user_by_id(&self, id: UserId) -> StoreResult<Option<UserRecord>>;
+    async fn user_count(&self) -> StoreResult<u64>;
+
+    /// Inserts a session under a new id; false when the id is taken.
+    async fn create_session(&self, session: &SessionRecord) -> StoreResult<bool>;
+    /// Inserts or replaces.
+    async fn save_session(&self, session: &SessionRecord) -> StoreResult<()>;
+    /// A session that is not over at `now`.
+    async fn session(&self, id: &str, now: UtcMillis) -> StoreResult<Option<SessionRecord>>;
+    async fn delete_session(&self, id: &str) -> StoreResult<()>;
+    /// Removes sessions that are over; returns how many.
+    async fn delete_expired_sessions(&self, now: UtcMillis) -> StoreResult<u64>;
+
+    // ---- devices and lights ---------------------------------------------------------------------------------------
+
+    /// Every device, by number.
+    async fn devices(&self) -> StoreResult<Vec<DeviceRecord>>;
+    async fn device(&self, id: &DeviceId) -> StoreResult<Option<DeviceRecord>>;
+    /// Every light, by number.
+    async fn lights(&self) -> StoreResult<Vec<LightRecord>>;
+
+    /// Creates a device (state [`DeviceState::Registered`]) with its light, and writes `audit`, in one transaction. When no
+    /// `light_id` is given the first free `LightId::numbered` above all numbers in use is taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the device or the light id exists. A *pending* row of the same device (an unknown one
+    /// that asked to be let in) is no conflict: it is turned into the registered device.
+    async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)>;
+
+    /// Notes an unknown device that asked to be let in: inserts it as [`DeviceState::Pending`] or counts one more attempt.
+    async fn note_pending(&self, note: &PendingNote) -> StoreResult<()>;
+    /// Devices that wait for a person: pending ones, and registered unclaimed ones whose `attempts` are above zero. The
+    /// most recently seen first, at most `limit`.
+    async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>>;
+
+    /// Opens the claim window of a registered, unclaimed device until `until`; writes `audit` in the same transaction.
+    /// False when there is no such device or it is claimed.
+    async fn open_claim_window(&self, id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> StoreResult<bool>;
+
+    /// Turns a registered device into a claimed one, once: false when another call was first or it is not registered.
+    /// Writes what the device reported of itself, and `audit`, in the same transaction.
+    async fn claim_device(&self, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool>;
+
+    /// Replaces what a claimed device reports of itself.
+    async fn save_reported(&self, device: DeviceNo, reported: &Reported) -> StoreResult<()>;
+
+    // ---- readings: the hot log and the checkpoint ----------------------------------------------------------------
+
+    /// Appends to `energy_parameters` in one transaction, in order. A row whose (light, reported_at, dedupe) is there
+    /// already, also earlier in the same batch, is left out. Answers, per row, whether it was stored, and the log position
+    /// after the batch.
+    async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended>;
+
+    /// Rows of one light with `from <= reported_at < to`, newest first, at most `limit`.
+    async fn readings(&self, light: LightNo, from: UtcMillis, to: UtcMillis, limit: u32) -> StoreResult<Vec<ReadingRow>>;
+
+    /// The newest rows of one light by time of arrival, at most `limit`.
+    async fn latest_readings(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>>;
+
+    /// Rows behind log position `after` in log order, at most `limit`, each with its own position.
+    async fn log_after(&self, after: LogPosition, limit: u32) -> StoreResult<Vec<(LogPosition, ReadingRow)>>;
+
+    /// Writes the latest state of these lights and the log position they include, in one transaction.
+    async fn write_checkpoint(&self, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()>;
+
+    /// The checkpoint's log position (0 if none was written) and all its rows.
+    async fn checkpoint(&self) -> StoreResult<(LogPosition, Vec<CheckpointRow>)>;
+
+    // ---- commands ------------------------------------------------------------------------------------------------
+
+    /// Inserts `command` (state queued), marks every live command of the same light and type superseded at
+    /// `command.requested_at`, and writes `audit`, in one transaction. Answers the ids that were superseded.
+    async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>>;
+
+    /// Applies changes of state in one transaction. A change whose `from` is no longer the stored state is left out;
+    /// answers, per change, whether it was applied.
+    async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>>;
+
+    async fn command(&self, id: &CommandId) -> StoreResult<Option<Command>>;
+    /// Every command whose state is live ([`CommandState::is_live`]), oldest first.
+    async fn live_commands(&self) -> StoreResult<Vec<Command>>;
+    /// The newest commands of one light, newest first.
+    async fn commands_of_light(&self, light: LightNo, limit: u32) -> StoreResult<Vec<Command>>;
+
+    // ---- audit ---------------------------------------------------------------------------------------------------
+
+    /// Writes one entry by itself, for what changes nothing else (a refused identity, a sign-in).
+    async fn write_audit(&self, entry: &AuditEntry) -> StoreResult<()>;
+    /// The newest entries, newest first.
+    async fn audit(&self, limit: u32) -> StoreResult<Vec<AuditEntry>>;
+}
+
+/// One change of a command's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandChange {
+    pub id: CommandId,
+    pub from: CommandState,
+    pub to: CommandState,
+    pub at: UtcMillis,
+    /// Set with the first hand-over.
+    pub delivered_at: Option<UtcMillis>,
+    /// The device's time of execution, if it said one.
+    pub executed_at: Option<UtcMillis>,
+    pub detail: Option<String>,
+}
+
+/// A place in `energy_parameters`: the row's number. It grows with every row and is never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct LogPosition(pub i64);
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// One per row of the batch: true when it was stored, false when it was there already.
+    pub stored: Vec<bool>,
+    /// The position of the last row of the log after this batch.
+    pub upto: LogPosition,
+}
+
+impl LightRecord {
+    /// Degrees × 10⁷, as the map carries them.
+    pub fn place_e7(&self) -> (i32, i32) {
+        let e7 = |degrees: f64| (degrees * 1e7).round() as i32;
+        (e7(self.latitude), e7(self.longitude))
+    }
+}
+
