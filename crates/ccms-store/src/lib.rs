@@ -58,6 +58,8 @@ pub trait Store: Send + Sync + 'static {
     async fn device(&self, id: &DeviceId) -> StoreResult<Option<DeviceRecord>>;
     /// Every light, by number.
     async fn lights(&self) -> StoreResult<Vec<LightRecord>>;
+    /// The lights that one device drives now, by number.
+    async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>>;
 
     /// Creates a device (state [`DeviceState::Registered`]) with its light, and writes `audit`, in one transaction. When no
     /// `light_id` is given the first free `LightId::numbered` above all numbers in use is taken.
