@@ -23,7 +23,6 @@ node_from_npm() {
   ln -s "../node_modules/node-linux-$cpu/bin/node" "$CCMS_CACHE/node/bin/node"
   ln -s ../node_modules/npm/bin/npm-cli.js "$CCMS_CACHE/node/bin/npm"
   ln -s ../node_modules/npm/bin/npx-cli.js "$CCMS_CACHE/node/bin/npx"
-  PATH=$CCMS_CACHE/node/bin:$PATH
   hash -r
 }
 
