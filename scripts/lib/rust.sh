@@ -61,8 +61,7 @@ rust_from_rustup() {
 # Debian keeps a recent toolchain beside its stable one to build browsers: it comes as rustc-web.
 rust_from_apt() {
   if ! have /usr/bin/cargo || ! at_least "$(version_of /usr/bin/cargo)" "$RUST_MIN"; then
-    may_install || return 1
-    apt_refresh
+    if may_install; then apt_refresh; fi
     if ! have rustup && apt_offers rustup; then
       apt_install rustup
       if rust_from_rustup; then return; fi
@@ -85,6 +84,7 @@ rust_wasm_std() {
   linker=$(readlink /usr/bin/rust-lld || true) # names the lld of one LLVM version
   if [ -n "$linker" ] && ! have "$linker"; then apt_install "$linker"; fi
   compgen -G "$libs/libstd-*.rlib" >/dev/null && return
+  { [ "$(id -u)" -eq 0 ] || may_install; } || fail "no right to write $libs. Please run scripts/setup once as root"
   say "building the Rust standard library for $WASM (one minute)"
   work=$(mktemp -d)
   mkdir "$work/src"
