@@ -78,6 +78,16 @@ pub struct LightHit {
     pub cause: Option<Cause>,
 }
 
+/// One page of the list of lights, in the order of their numbers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LightsPage {
+    pub hits: Vec<LightHit>,
+    /// Ask for what follows this number; `None` at the end.
+    pub next_after_no: Option<u32>,
+    /// How many lights match in all.
+    pub total: u32,
+}
+
 /// Everything the drawer shows of one light.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LightDetail {

@@ -1,1 +1,44 @@
-//! Placeholder while the workspace is laid out.
+//! Every use case of CCMS, once. The device API, the screen and later MQTT and the REST API call the same methods of one
+//! handle, [`Ccms`]; nothing else touches the store or the live state.
+//!
+//! - [`clock`]     the only place that reads the time
+//! - [`settings`]  what a city can set
+//! - [`keys`]      the master key and the device tokens derived from it
+//! - [`people`]    who signs in, and the proofs of what they may do
+//! - [`refusal`]   what a device is told when it is not served, and [`error`] what a person is told
+//! - `enrolment`   POST configure: pending, claim, re-configure
+//! - `approval`    who waits to be let in, and letting them in
+//! - `telemetry`   POST status: check, hand to intake, answer
+//! - `intake`      the bounded queue and its one writer: an answer comes after the commit
+//! - `live`        the latest state of everything in memory, and the feed of its changes
+//! - `commands`    queue, deliver, acknowledge, expire
+//! - `queries`     what the screen asks
+//! - `sun`         when the city's lamps turn
+//! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
+mod approval;
+mod ccms;
+pub mod clock;
+mod commands;
+mod enrolment;
+pub mod error;
+mod intake;
+pub mod keys;
+mod live;
+pub mod people;
+mod queries;
+pub mod refusal;
+pub mod settings;
+mod start;
+mod sun;
+mod tasks;
+mod telemetry;
+
+pub use ccms::Ccms;
+pub use ccms_store::Role;
+pub use commands::PollAnswer;
+pub use enrolment::{Claimed, Credentials};
+pub use error::ServiceError;
+pub use live::feed::{Change, ChangeReceiver, Feed, Missed};
+pub use people::{MayCommand, MayView, Person};
+pub use refusal::Refusal;
+pub use telemetry::{DeviceIdentity, StatusReceipt, TokenUse};

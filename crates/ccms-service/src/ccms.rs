@@ -1,0 +1,105 @@
+//! The handle that everything calls. Cheap to clone; all clones are one system.
+use std::sync::Arc;
+
+use ccms_core::ids::CommandId;
+use ccms_core::time::UtcMillis;
+use ccms_store::{DynStore, LogPosition};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::intake::Intake;
+use crate::keys::TokenKeys;
+use crate::live::Live;
+use crate::live::feed::Feed;
+use crate::people::Failures;
+use crate::settings::Settings;
+use crate::sun::CityTime;
+
+#[derive(Clone)]
+pub struct Ccms(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub settings: Settings,
+    pub clock: Clock,
+    pub store: DynStore,
+    pub keys: TokenKeys,
+    pub live: Arc<Live>,
+    pub feed: Feed,
+    pub intake: Intake,
+    pub city_time: CityTime,
+    pub failures: Failures,
+    pub hash_permits: Semaphore,
+    /// Serialises enrolment, so that one device's simultaneous configures cannot both register it.
+    pub enrolling: tokio::sync::Mutex<()>,
+    pub position: Arc<watch::Sender<LogPosition>>,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+impl Ccms {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    pub fn now(&self) -> UtcMillis {
+        self.0.clock.now()
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The store, for what is not a use case: web sessions and readiness.
+    pub fn store(&self) -> &DynStore {
+        &self.0.store
+    }
+
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
+    }
+
+    /// Ready to serve: the database answers.
+    pub async fn is_ready(&self) -> bool {
+        self.0.store.ping().await.is_ok() && !self.0.stop.is_cancelled()
+    }
+
+    /// Takes nothing more in, commits what waits, writes the checkpoint and closes the database.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.checkpoint().await;
+        self.0.store.close().await;
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    pub(crate) fn keys(&self) -> &TokenKeys {
+        &self.0.keys
+    }
+
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.0.failures
+    }
+
+    pub(crate) fn hash_permits(&self) -> &Semaphore {
+        &self.0.hash_permits
+    }
+
+    /// An id that nobody can guess.
+    pub(crate) fn new_command_id(&self) -> CommandId {
+        CommandId::from_random(rand::random())
+    }
+}

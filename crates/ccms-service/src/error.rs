@@ -1,0 +1,32 @@
+//! What a person is told when a use case refuses. The cause of a fault stays inside: it is logged where it is met.
+use ccms_store::StoreError;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    #[error("Your role does not allow this. Ask an administrator.")]
+    Forbidden,
+    #[error("There is no such thing here.")]
+    NotFound,
+    #[error("{message}")]
+    Invalid { field: &'static str, message: String },
+    #[error("The database does not answer right now. Nothing was changed; please try again.")]
+    Unavailable,
+    #[error("E-mail address or password is wrong.")]
+    SignInRefused,
+    #[error("Too many attempts. Please wait {seconds} seconds.")]
+    SignInLater { seconds: u32 },
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { what } => {
+                Self::Invalid { field: "id", message: format!("This {what} already exists.") }
+            }
+            other => {
+                tracing::error!(error = %other, "the store failed");
+                Self::Unavailable
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Intake: one bounded queue whose single writer commits a batch and only then wakes the requests that wait for it. Under
+//! load batches grow by themselves: what arrives during one commit is the next batch.
+use std::sync::Arc;
+
+use ccms_core::ids::CommandId;
+use ccms_store::{DynStore, LogPosition, ReadingRow};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::live::Live;
+
+/// What became of one request's readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub stored: u32,
+    pub duplicate: u32,
+}
+
+/// Why readings were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// The queue is full: the database does not keep up.
+    Full,
+    /// The commit failed; nothing of the batch counts as stored.
+    Failed,
+    /// The server is stopping.
+    Closed,
+}
+
+struct Job {
+    rows: Vec<ReadingRow>,
+    done: oneshot::Sender<Result<Receipt, NotTaken>>,
+}
+
+/// The queue's entrance.
+#[derive(Debug, Clone)]
+pub(crate) struct Intake {
+    queue: mpsc::Sender<Job>,
+}
+
+/// The queue's other end.
+pub(crate) struct Writer {
+    pub queue: Jobs,
+    pub store: DynStore,
+    pub live: Arc<Live>,
+    pub batch_rows_max: usize,
+    /// Commands that a status confirmed, for whoever records that.
+    pub confirmed: mpsc::UnboundedSender<CommandId>,
+    /// How far the log goes, for the checkpoint.
+    pub position: Arc<watch::Sender<LogPosition>>,
+}
+
+pub(crate) struct Jobs(mpsc::Receiver<Job>);
+
+impl Intake {
+    pub fn new(queue_requests_max: usize) -> (Self, Jobs) {
+        let (queue, receiver) = mpsc::channel(queue_requests_max);
+        (Self { queue }, Jobs(receiver))
+    }
+
+    /// Returns when the rows are on disk and the live state has them.
+    pub async fn store(&self, rows: Vec<ReadingRow>) -> Result<Receipt, NotTaken> {
+        let (done, committed) = oneshot::channel();
+        self.queue.try_send(Job { rows, done }).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::Closed,
+        })?;
+        committed.await.unwrap_or(Err(NotTaken::Closed))
+    }
+}
+
+impl Writer {
+    /// Runs until `stop` is cancelled; then no new request enters, and everything that waits is still committed.
+    pub async fn run(mut self, stop: tokio_util::sync::CancellationToken) {
+        let mut jobs = Vec::new();
+        loop {
+            let received = tokio::select! {
+                biased;
+                n = self.queue.0.recv_many(&mut jobs, self.batch_rows_max) => n,
+                () = stop.cancelled(), if !self.queue.0.is_closed() => { self.queue.0.close(); continue }
+            };
+            if received == 0 {
+                break;
+            }
+            self.commit(&mut jobs).await;
+        }
+    }
+
+    async fn commit(&mut self, jobs: &mut Vec<Job>) {
+        let sizes: Vec<usize> = jobs.iter().map(|job| job.rows.len()).collect();
+        let rows: Vec<ReadingRow> = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.rows)).collect();
+        let mut stored = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(self.batch_rows_max) {
+            match self.store.append_readings(chunk).await {
+                Ok(appended) => {
+                    self.apply(chunk, &appended.stored);
+                    self.position.send_replace(appended.upto);
+                    stored.extend(appended.stored);
+                }
+                Err(error) => {
+                    tracing::error!(%error, rows = rows.len(), "a batch of readings could not be stored");
+                    for job in jobs.drain(..) {
+                        let _ = job.done.send(Err(NotTaken::Failed));
+                    }
+                    return;
+                }
+            }
+        }
+        let mut stored = stored.into_iter();
+        for (job, size) in jobs.drain(..).zip(sizes) {
+            let kept = stored.by_ref().take(size).filter(|s| *s).count();
+            // The requester may have hung up; its readings are stored all the same.
+            let _ = job.done.send(Ok(Receipt { stored: kept as u32, duplicate: (size - kept) as u32 }));
+        }
+    }
+
+    fn apply(&self, rows: &[ReadingRow], stored: &[bool]) {
+        let mut live = self.live.write();
+        for (row, _) in rows.iter().zip(stored).filter(|(_, stored)| **stored) {
+            for id in live.reading(row) {
+                let _ = self.confirmed.send(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The latest state of everything, in memory: polls, the map and the offline sweep read it and never ask the database.
+//! It holds only what is on disk already (or can be rebuilt from there: checkpoint plus log).
+//!
+//! One lock, short critical sections, no await inside. Lights and devices sit in vectors by their dense numbers.
+pub(crate) mod feed;
+mod state;
+
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub(crate) use state::{LiveLight, State};
+
+/// The lock around [`State`].
+#[derive(Debug, Default)]
+pub(crate) struct Live(RwLock<State>);
+
+impl Live {
+    pub fn new(state: State) -> Self {
+        Self(RwLock::new(state))
+    }
+
+    /// A panic inside a critical section leaves at worst one light half updated; readings keep coming and mend it, so the
+    /// fleet is served on rather than lost.
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(|e| e.into_inner())
+    }
+}

@@ -1,0 +1,310 @@
+//! The state behind the lock, and every way it changes. Pure: time comes in as `now`.
+use std::collections::{BTreeSet, HashMap};
+
+use ccms_core::command::{Command, CommandEvent, CommandState};
+use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightId, LightNo};
+use ccms_core::light::{self, LightFacts};
+use ccms_core::limits;
+use ccms_core::snapshot::{Mark, MarkState};
+use ccms_core::time::UtcMillis;
+use ccms_store::{CheckpointRow, DeviceRecord, LightRecord, ReadingRow};
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// By number minus one; `None` where a number belongs to no loaded light.
+    lights: Vec<Option<LiveLight>>,
+    devices: Vec<Option<LiveDevice>>,
+    light_by_id: HashMap<LightId, LightNo>,
+    device_by_id: HashMap<DeviceId, DeviceNo>,
+    device_by_command: HashMap<CommandId, DeviceNo>,
+    /// Lights that anything changed for since the feed last looked.
+    touched: BTreeSet<LightNo>,
+    /// Lights whose state the checkpoint does not have yet.
+    unsaved: BTreeSet<LightNo>,
+}
+
+#[derive(Debug)]
+pub(crate) struct LiveLight {
+    pub record: LightRecord,
+    /// The newest reading in the order of time.
+    pub latest: Option<ReadingRow>,
+    /// What the map was last told.
+    published: Option<(MarkState, u8)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct LiveDevice {
+    pub record: DeviceRecord,
+    pub lights: Vec<LightNo>,
+    pub last_contact: Option<UtcMillis>,
+    /// Stands in for contact after the server's own absence, so that it is not taken for the device's.
+    pub grace_contact: Option<UtcMillis>,
+    pub promised_interval_s: u32,
+    /// Not over yet; few.
+    pub commands: Vec<LiveCommand>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LiveCommand {
+    pub command: Command,
+    pub handed_out_at: Option<UtcMillis>,
+}
+
+impl LiveCommand {
+    /// Whether a poll at `now` gets it: pending, in time, and not handed out a moment ago.
+    pub fn is_due(&self, now: UtcMillis) -> bool {
+        let rested =
+            self.handed_out_at.is_none_or(|at| now.since(at) >= i64::from(limits::REDELIVERY_INTERVAL_S) * 1000);
+        self.command.state.is_pending() && !self.command.is_expired(now) && rested
+    }
+}
+
+fn slot<T>(list: &mut Vec<Option<T>>, no: u32) -> &mut Option<T> {
+    let index = no.saturating_sub(1) as usize;
+    if list.len() <= index {
+        list.resize_with(index + 1, || None);
+    }
+    &mut list[index]
+}
+
+impl State {
+    // ---- reading --------------------------------------------------------------------------------------------------
+
+    pub fn light(&self, no: LightNo) -> Option<&LiveLight> {
+        self.lights.get(no.0.checked_sub(1)? as usize)?.as_ref()
+    }
+
+    pub fn light_no(&self, id: &LightId) -> Option<LightNo> {
+        self.light_by_id.get(id).copied()
+    }
+
+    pub fn device(&self, no: DeviceNo) -> Option<&LiveDevice> {
+        self.devices.get(no.0.checked_sub(1)? as usize)?.as_ref()
+    }
+
+    pub fn device_mut(&mut self, no: DeviceNo) -> Option<&mut LiveDevice> {
+        self.devices.get_mut(no.0.checked_sub(1)? as usize)?.as_mut()
+    }
+
+    pub fn device_no(&self, id: &DeviceId) -> Option<DeviceNo> {
+        self.device_by_id.get(id).copied()
+    }
+
+    pub fn lights(&self) -> impl Iterator<Item = &LiveLight> {
+        self.lights.iter().flatten()
+    }
+
+    pub fn devices(&self) -> impl Iterator<Item = &LiveDevice> {
+        self.devices.iter().flatten()
+    }
+
+    pub fn device_of(&self, light: &LiveLight) -> Option<&LiveDevice> {
+        light.record.device_no.and_then(|no| self.device(no))
+    }
+
+    pub fn command_owner(&self, id: &CommandId) -> Option<DeviceNo> {
+        self.device_by_command.get(id).copied()
+    }
+
+    /// What decides the light's colour.
+    pub fn facts(&self, light: &LiveLight) -> LightFacts {
+        let device = self.device_of(light);
+        let latest = light.latest.as_ref().map(|row| &row.reading);
+        LightFacts {
+            last_contact: device.and_then(|d| d.last_contact.max(d.grace_contact.filter(|_| d.last_contact.is_some()))),
+            promised_interval_s: device.map_or(limits::STATUS_INTERVAL_S, |d| d.promised_interval_s),
+            power_state: latest.and_then(|r| r.power_state),
+            battery_percent: latest.and_then(|r| r.battery_percent),
+            signal_percent: latest.and_then(|r| r.signal_percent),
+            temperature_dc: latest.and_then(|r| r.temperature_dc),
+            has_error_flags: latest.is_some_and(|r| !r.error_flags.is_empty()),
+        }
+    }
+
+    /// How the light is drawn at `now`.
+    pub fn mark(&self, light: &LiveLight, now: UtcMillis) -> Mark {
+        let (state, brightness) = self.mark_state(light, now);
+        let (lat_e7, lon_e7) = light.record.place_e7();
+        Mark { no: light.record.no.0, id: light.record.id.to_string(), lat_e7, lon_e7, state, brightness }
+    }
+
+    pub fn mark_state(&self, light: &LiveLight, now: UtcMillis) -> (MarkState, u8) {
+        let facts = self.facts(light);
+        let alive = self.device_of(light).is_some_and(|d| {
+            d.commands.iter().any(|c| c.command.light_no == light.record.no && c.command.state.is_live())
+        });
+        let brightness = light.latest.as_ref().and_then(|r| r.reading.brightness_percent).unwrap_or(0);
+        (MarkState::new(facts.indicator(now), facts.power_state, alive), brightness)
+    }
+
+    // ---- changing -------------------------------------------------------------------------------------------------
+
+    pub fn put_device(&mut self, record: DeviceRecord) {
+        self.device_by_id.insert(record.id.clone(), record.no);
+        let slot = slot(&mut self.devices, record.no.0);
+        match slot {
+            Some(device) => device.record = record,
+            None => {
+                *slot = Some(LiveDevice {
+                    record,
+                    lights: Vec::new(),
+                    last_contact: None,
+                    grace_contact: None,
+                    promised_interval_s: limits::STATUS_INTERVAL_S,
+                    commands: Vec::new(),
+                });
+            }
+        }
+    }
+
+    pub fn put_light(&mut self, record: LightRecord) {
+        let no = record.no;
+        self.light_by_id.insert(record.id.clone(), no);
+        if let Some(device) = record.device_no.and_then(|d| self.device_mut(d))
+            && !device.lights.contains(&no)
+        {
+            device.lights.push(no);
+        }
+        let slot = slot(&mut self.lights, no.0);
+        match slot {
+            Some(light) => {
+                light.record = record;
+                light.published = None;
+            }
+            None => *slot = Some(LiveLight { record, latest: None, published: None }),
+        }
+        self.touched.insert(no);
+    }
+
+    pub fn put_command(&mut self, command: Command) {
+        let (id, device_no, light_no) = (command.id.clone(), command.device_no, command.light_no);
+        if let Some(device) = self.device_mut(device_no) {
+            device.commands.push(LiveCommand { command, handed_out_at: None });
+            self.device_by_command.insert(id, device_no);
+            self.touched.insert(light_no);
+        }
+    }
+
+    /// Any authenticated sign of life.
+    pub fn contact(&mut self, no: DeviceNo, at: UtcMillis) {
+        let Some(device) = self.device_mut(no) else { return };
+        let first = device.last_contact.is_none();
+        device.last_contact = device.last_contact.max(Some(at));
+        let lights = device.lights.clone();
+        if first {
+            self.touched.extend(&lights);
+        }
+        self.unsaved.extend(lights);
+    }
+
+    /// A stored reading. It becomes the latest only if it is not older than what is there: late data never rewinds.
+    /// Answers the commands that it confirms.
+    pub fn reading(&mut self, row: &ReadingRow) -> Vec<CommandId> {
+        let Some(light) = self.lights.get_mut((row.light_no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut)
+        else {
+            return Vec::new();
+        };
+        let order = |r: &ReadingRow| r.reading.ordering_time(r.received_at);
+        if light.latest.as_ref().is_some_and(|held| order(held) > order(row)) {
+            return Vec::new();
+        }
+        light.latest = Some(row.clone());
+        self.touched.insert(row.light_no);
+        self.unsaved.insert(row.light_no);
+        let Some(device) = self.device_mut(row.device_no) else { return Vec::new() };
+        device.promised_interval_s = light::next_status_s(row.reading.temperature_dc, row.reading.battery_percent);
+        let confirmed = |c: &&LiveCommand| {
+            c.command.light_no == row.light_no
+                && c.command.state == CommandState::Unverified
+                && c.command.kind.agrees_with(&row.reading)
+        };
+        device.commands.iter().filter(confirmed).map(|c| c.command.id.clone()).collect()
+    }
+
+    /// Takes a step in a command's life that is on disk. A command that is over leaves memory.
+    pub fn command_changed(&mut self, id: &CommandId, event: CommandEvent, now: UtcMillis) {
+        let Some(device) = self.command_owner(id).and_then(|no| self.device_mut(no)) else { return };
+        let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
+        let held = &mut device.commands[at];
+        if let Some(next) = held.command.state.after(event) {
+            held.command.state = next;
+            if event == CommandEvent::Delivered {
+                held.command.delivered_at.get_or_insert(now);
+            }
+        }
+        let light_no = held.command.light_no;
+        if !held.command.state.is_live() {
+            device.commands.remove(at);
+            self.device_by_command.remove(id);
+        }
+        self.touched.insert(light_no);
+    }
+
+    // ---- feed and checkpoint ---------------------------------------------------------------------------------------
+
+    pub fn touch(&mut self, no: LightNo) {
+        self.touched.insert(no);
+    }
+
+    pub fn take_touched(&mut self) -> BTreeSet<LightNo> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// How the light is drawn now, if that differs from what the map was last told. `true` when the map does not know it.
+    pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<(Mark, bool)> {
+        let mark = self.mark(self.light(no)?, now);
+        let light = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?;
+        let before = light.published.replace((mark.state, mark.brightness));
+        (before != Some((mark.state, mark.brightness))).then_some((mark, before.is_none()))
+    }
+
+    /// Lights whose drawing changed by the mere passing of time.
+    pub fn drifted(&self, now: UtcMillis) -> Vec<LightNo> {
+        let drifted = |l: &&LiveLight| l.published.is_some_and(|p| p != self.mark_state(l, now));
+        self.lights().filter(drifted).map(|l| l.record.no).collect()
+    }
+
+    pub fn take_unsaved(&mut self) -> Vec<CheckpointRow> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        unsaved.into_iter().filter_map(|no| self.checkpoint_row(no)).collect()
+    }
+
+    fn checkpoint_row(&self, no: LightNo) -> Option<CheckpointRow> {
+        let light = self.light(no)?;
+        let device = self.device_of(light)?;
+        Some(CheckpointRow {
+            light_no: no,
+            last_contact: device.last_contact?,
+            promised_interval_s: device.promised_interval_s,
+            latest: light.latest.clone(),
+        })
+    }
+
+    /// Puts rows back that could not be saved.
+    pub fn still_unsaved(&mut self, rows: &[CheckpointRow]) {
+        self.unsaved.extend(rows.iter().map(|r| r.light_no));
+    }
+
+    pub fn restore(&mut self, row: CheckpointRow) {
+        let Some(light) = self.lights.get_mut((row.light_no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut)
+        else {
+            return;
+        };
+        light.latest = row.latest;
+        if let Some(device) = light.record.device_no.and_then(|no| self.device_mut(no)) {
+            device.last_contact = device.last_contact.max(Some(row.last_contact));
+            device.promised_interval_s = row.promised_interval_s;
+        }
+    }
+
+    /// Gives every device that was online when the server was last alive a fresh wait.
+    pub fn grant_grace(&mut self, now: UtcMillis) {
+        let Some(last_alive) = self.devices().filter_map(|d| d.last_contact).max() else { return };
+        for device in self.devices.iter_mut().flatten() {
+            let window_s = limits::OFFLINE_AFTER_S.max(limits::OFFLINE_AFTER_INTERVALS * device.promised_interval_s);
+            if device.last_contact.is_some_and(|at| last_alive.since(at) <= i64::from(window_s) * 1000) {
+                device.grace_contact = Some(now);
+            }
+        }
+    }
+}

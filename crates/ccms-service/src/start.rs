@@ -1,0 +1,105 @@
+//! Start: read people's and devices' records, the checkpoint and the log behind it, then begin to serve.
+use std::sync::Arc;
+
+use ccms_core::ids::LightNo;
+use ccms_store::{DynStore, LogPosition, StoreResult};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ccms::{Ccms, Inner};
+use crate::clock::Clock;
+use crate::intake::{Intake, Writer};
+use crate::keys::{MasterKey, TokenKeys};
+use crate::live::feed::Feed;
+use crate::live::{Live, State};
+use crate::people::Failures;
+use crate::settings::Settings;
+use crate::sun::{CityTime, UnknownTimezone};
+use crate::tasks;
+
+/// Log rows read in one go at start.
+const REPLAY_PAGE_ROWS: u32 = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] ccms_store::StoreError),
+    #[error(transparent)]
+    Timezone(#[from] UnknownTimezone),
+}
+
+impl Ccms {
+    /// Rebuilds the live state and starts the background tasks on the current tokio runtime.
+    pub async fn start(
+        settings: Settings,
+        clock: Clock,
+        store: DynStore,
+        master: &MasterKey,
+    ) -> Result<Self, StartError> {
+        let city_time = CityTime::new(&settings.city.timezone)?;
+        let (state, position) = rebuild(&store, &clock).await?;
+        let live = Arc::new(Live::new(state));
+        let position = Arc::new(watch::Sender::new(position));
+        let (intake, jobs) = Intake::new(settings.intake.queue_requests_max);
+        let (confirmed, confirmations) = mpsc::unbounded_channel();
+        let writer = Writer {
+            queue: jobs,
+            store: store.clone(),
+            live: live.clone(),
+            batch_rows_max: settings.intake.batch_rows_max,
+            confirmed,
+            position: position.clone(),
+        };
+        let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+        tracker.spawn(writer.run(stop.clone()));
+        let ccms = Self::new(Inner {
+            hash_permits: Semaphore::new(settings.password_hashes_at_once.max(1)),
+            settings,
+            feed: Feed::new(u64::from(rand::random::<u32>()) << 20),
+            clock,
+            store,
+            keys: TokenKeys::new(master),
+            live,
+            intake,
+            city_time,
+            failures: Failures::default(),
+            enrolling: tokio::sync::Mutex::default(),
+            position,
+            stop,
+            tasks: tracker,
+        });
+        tasks::spawn(&ccms, confirmations);
+        Ok(ccms)
+    }
+}
+
+async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<(State, LogPosition)> {
+    let mut state = State::default();
+    store.devices().await?.into_iter().for_each(|d| state.put_device(d));
+    store.lights().await?.into_iter().for_each(|l| state.put_light(l));
+    let (mut position, rows) = store.checkpoint().await?;
+    rows.into_iter().for_each(|row| state.restore(row));
+    loop {
+        let page = store.log_after(position, REPLAY_PAGE_ROWS).await?;
+        let Some((last, _)) = page.last() else { break };
+        position = *last;
+        for (_, row) in &page {
+            state.contact(row.device_no, row.received_at);
+            state.reading(row);
+        }
+        if page.len() < REPLAY_PAGE_ROWS as usize {
+            break;
+        }
+    }
+    store.live_commands().await?.into_iter().for_each(|c| state.put_command(c));
+    let now = clock.now();
+    state.grant_grace(now);
+    // The map fetches everything first; nothing has changed since then.
+    let all: Vec<LightNo> = state.lights().map(|l| l.record.no).collect();
+    for no in all {
+        state.publish(no, now);
+    }
+    state.take_touched();
+    Ok((state, position))
+}

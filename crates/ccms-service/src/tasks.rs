@@ -1,0 +1,116 @@
+//! What runs in the background. Each task waits for its own reason to act and stops with the system.
+use std::time::Duration;
+
+use ccms_core::command::CommandState;
+use ccms_core::ids::CommandId;
+use ccms_core::snapshot::Delta;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::ccms::Ccms;
+use crate::live::feed::Change;
+
+/// Distance between two published steps of the feed: state reaches an open browser well within half a second.
+const FEED_EVERY: Duration = Duration::from_millis(200);
+/// Distance between looks for lights that went silent and commands whose time is over. Memory only.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Distance between removals of web sessions that are over.
+const SESSIONS_EVERY: Duration = Duration::from_secs(600);
+
+pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<CommandId>) {
+    every(ccms, FEED_EVERY, |c| async move { c.publish_changes() });
+    every(ccms, SWEEP_EVERY, |c| async move { c.sweep().await });
+    every(ccms, SESSIONS_EVERY, |c| async move {
+        if let Err(error) = c.store().delete_expired_sessions(c.now()).await {
+            tracing::warn!(%error, "old web sessions were not removed");
+        }
+    });
+    let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();
+    every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint().await });
+    let confirming = ccms.clone();
+    ccms.inner().tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                id = confirmations.recv() => match id {
+                    Some(id) => confirming.confirm_command(&id).await,
+                    None => break,
+                },
+                () = confirming.inner().stop.cancelled() => break,
+            }
+        }
+    });
+}
+
+fn every<F>(ccms: &Ccms, period: Duration, act: impl Fn(Ccms) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
+    let ccms = ccms.clone();
+    ccms.inner().tasks.clone().spawn(async move {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => act(ccms.clone()).await,
+                () = ccms.inner().stop.cancelled() => break,
+            }
+        }
+    });
+}
+
+impl Ccms {
+    /// Publishes what changed since the last time, if anything did.
+    pub fn publish_changes(&self) {
+        let now = self.now();
+        self.feed().publish(|seq| {
+            let mut live = self.live().write();
+            let touched = live.take_touched();
+            if touched.is_empty() {
+                return None;
+            }
+            let mut delta = Delta { seq, ..Delta::default() };
+            for no in &touched {
+                match live.publish(*no, now) {
+                    Some((mark, true)) => delta.placed.push(mark),
+                    Some((mark, false)) => delta.changed.push((mark.no, mark.state, mark.brightness)),
+                    None => {}
+                }
+            }
+            drop(live);
+            let drawn = !delta.changed.is_empty() || !delta.placed.is_empty();
+            let delta = drawn.then(|| serde_json::to_string(&delta).ok()).flatten().map(Into::into);
+            Some(Change { seq, delta, touched: touched.into_iter().collect() })
+        });
+    }
+
+    /// Finds lights that went silent and commands whose time is over.
+    pub async fn sweep(&self) {
+        let now = self.now();
+        let drifted = self.live().read().drifted(now);
+        if !drifted.is_empty() {
+            let mut live = self.live().write();
+            drifted.into_iter().for_each(|no| live.touch(no));
+        }
+        self.expire_commands().await;
+    }
+
+    /// Saves the latest state of every light that changed, with the log position it includes.
+    pub async fn checkpoint(&self) {
+        // The position first: rows that arrive in between are in the state too, and replaying them changes nothing.
+        let upto = *self.inner().position.borrow();
+        let rows = self.live().write().take_unsaved();
+        if rows.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store().write_checkpoint(upto, &rows).await {
+            tracing::error!(%error, lights = rows.len(), "the checkpoint was not written; the next one includes it");
+            self.live().write().still_unsaved(&rows);
+        }
+    }
+
+    /// Live commands by state, for logs and tests.
+    pub fn live_command_count(&self, state: CommandState) -> usize {
+        let live = self.live().read();
+        live.devices().flat_map(|d| &d.commands).filter(|c| c.command.state == state).count()
+    }
+}
