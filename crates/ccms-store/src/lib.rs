@@ -13,6 +13,7 @@ use ccms_core::time::UtcMillis;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
+pub mod parse;
 mod records;
 
 pub use error::{StoreError, StoreResult};
@@ -94,7 +95,13 @@ pub trait Store: Send + Sync + 'static {
     async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended>;
 
     /// Rows of one light with `from <= reported_at < to`, newest first, at most `limit`.
-    async fn readings(&self, light: LightNo, from: UtcMillis, to: UtcMillis, limit: u32) -> StoreResult<Vec<ReadingRow>>;
+    async fn readings(
+        &self,
+        light: LightNo,
+        from: UtcMillis,
+        to: UtcMillis,
+        limit: u32,
+    ) -> StoreResult<Vec<ReadingRow>>;
 
     /// The newest rows of one light by time of arrival, at most `limit`.
     async fn latest_readings(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>>;
@@ -166,4 +173,3 @@ impl LightRecord {
         (e7(self.latitude), e7(self.longitude))
     }
 }
-

@@ -1,0 +1,173 @@
+//! Commands. At most one per light and type is alive: the index `commands_live` holds it, [`enqueue`] makes room first.
+use ccms_core::command::{Command, CommandState, Priority};
+use ccms_core::ids::{CommandId, DeviceNo, LightNo};
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{AuditEntry, CommandChange, StoreError, StoreResult};
+
+use crate::{SqliteStore, audit, failed};
+
+struct CommandColumns {
+    id: String,
+    light_no: i64,
+    device_no: i64,
+    kind: String,
+    priority: String,
+    state: String,
+    requested_by: String,
+    requested_at: i64,
+    expires_at: i64,
+    delivered_at: Option<i64>,
+    finished_at: Option<i64>,
+    executed_at: Option<i64>,
+    detail: Option<String>,
+}
+
+impl CommandColumns {
+    fn command(self) -> StoreResult<Command> {
+        let row = Row::new("commands", &self.id);
+        Ok(Command {
+            id: command_id(&self.id)?,
+            light_no: LightNo(row.number("light_no", self.light_no)?),
+            device_no: DeviceNo(row.number("device_no", self.device_no)?),
+            kind: row.json("kind", &self.kind)?,
+            priority: row.text("priority", &self.priority, Priority::parse)?,
+            state: row.text("state", &self.state, CommandState::parse)?,
+            requested_by: self.requested_by,
+            requested_at: UtcMillis(self.requested_at),
+            expires_at: UtcMillis(self.expires_at),
+            delivered_at: self.delivered_at.map(UtcMillis),
+            finished_at: self.finished_at.map(UtcMillis),
+            executed_at: self.executed_at.map(UtcMillis),
+            detail: self.detail,
+        })
+    }
+}
+
+fn command_id(text: &str) -> StoreResult<CommandId> {
+    Row::new("commands", &text).text("id", text, |t| CommandId::parse(t).ok())
+}
+
+pub(crate) async fn enqueue(store: &SqliteStore, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
+    let mut tx = store.begin().await?;
+    let command_type = command.kind.command_type().as_str();
+    let superseded = sqlx::query_scalar!(
+        r#"UPDATE commands SET state = 'superseded', finished_at = ?
+         WHERE light_no = ? AND command_type = ? AND state IN ('queued', 'delivered', 'unverified')
+         RETURNING id AS "id!""#,
+        command.requested_at.0,
+        command.light_no.0,
+        command_type,
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(failed)?;
+    let kind = serde_json::to_string(&command.kind).map_err(StoreError::unavailable)?;
+    let (id, priority, state) = (command.id.as_str(), command.priority.as_str(), command.state.as_str());
+    let (delivered_at, finished_at, executed_at) =
+        (command.delivered_at.map(|t| t.0), command.finished_at.map(|t| t.0), command.executed_at.map(|t| t.0));
+    let inserted = sqlx::query!(
+        "INSERT INTO commands (id, light_no, device_no, command_type, kind, priority, state, requested_by,
+             requested_at, expires_at, delivered_at, finished_at, executed_at, detail)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        id,
+        command.light_no.0,
+        command.device_no.0,
+        command_type,
+        kind,
+        priority,
+        state,
+        command.requested_by,
+        command.requested_at.0,
+        command.expires_at.0,
+        delivered_at,
+        finished_at,
+        executed_at,
+        command.detail,
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    if inserted.rows_affected() == 0 {
+        return Err(StoreError::Conflict { what: "a command with this id" });
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    superseded.iter().map(|id| command_id(id)).collect()
+}
+
+pub(crate) async fn change(store: &SqliteStore, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
+    let mut tx = store.begin().await?;
+    let mut applied = Vec::with_capacity(changes.len());
+    for change in changes {
+        let (id, from, to) = (change.id.as_str(), change.from.as_str(), change.to.as_str());
+        let finished_at = (!change.to.is_live()).then_some(change.at.0);
+        let (delivered_at, executed_at) = (change.delivered_at.map(|t| t.0), change.executed_at.map(|t| t.0));
+        let changed = sqlx::query!(
+            "UPDATE commands SET state = ?, finished_at = ?, delivered_at = coalesce(delivered_at, ?),
+                 executed_at = coalesce(?, executed_at), detail = coalesce(?, detail)
+             WHERE id = ? AND state = ?",
+            to,
+            finished_at,
+            delivered_at,
+            executed_at,
+            change.detail,
+            id,
+            from,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        applied.push(changed.rows_affected() == 1);
+    }
+    tx.commit().await.map_err(failed)?;
+    Ok(applied)
+}
+
+pub(crate) async fn command(store: &SqliteStore, id: &CommandId) -> StoreResult<Option<Command>> {
+    let id = id.as_str();
+    sqlx::query_as!(
+        CommandColumns,
+        "SELECT id, light_no, device_no, kind, priority, state, requested_by, requested_at, expires_at, delivered_at,
+             finished_at, executed_at, detail
+         FROM commands WHERE id = ?",
+        id
+    )
+    .fetch_optional(&store.readers)
+    .await
+    .map_err(failed)?
+    .map(CommandColumns::command)
+    .transpose()
+}
+
+pub(crate) async fn live(store: &SqliteStore) -> StoreResult<Vec<Command>> {
+    sqlx::query_as!(
+        CommandColumns,
+        "SELECT id, light_no, device_no, kind, priority, state, requested_by, requested_at, expires_at, delivered_at,
+             finished_at, executed_at, detail
+         FROM commands WHERE state IN ('queued', 'delivered', 'unverified') ORDER BY requested_at, no"
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(CommandColumns::command)
+    .collect()
+}
+
+pub(crate) async fn of_light(store: &SqliteStore, light: LightNo, limit: u32) -> StoreResult<Vec<Command>> {
+    sqlx::query_as!(
+        CommandColumns,
+        "SELECT id, light_no, device_no, kind, priority, state, requested_by, requested_at, expires_at, delivered_at,
+             finished_at, executed_at, detail
+         FROM commands WHERE light_no = ? ORDER BY requested_at DESC, no DESC LIMIT ?",
+        light.0,
+        limit
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(CommandColumns::command)
+    .collect()
+}

@@ -1,0 +1,128 @@
+//! Users and their sessions.
+use ccms_core::ids::UserId;
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{NewUser, Role, SessionRecord, StoreError, StoreResult, UserRecord};
+
+use crate::{SqliteStore, failed};
+
+struct UserColumns {
+    id: i64,
+    email: String,
+    role: String,
+    password_hash: String,
+    created_at: i64,
+}
+
+impl UserColumns {
+    fn record(self) -> StoreResult<UserRecord> {
+        Ok(UserRecord {
+            id: UserId(self.id),
+            role: Row::new("users", &self.id).text("role", &self.role, Role::parse)?,
+            email: self.email,
+            password_hash: self.password_hash,
+            created_at: UtcMillis(self.created_at),
+        })
+    }
+}
+
+pub(crate) async fn create_user(store: &SqliteStore, new: NewUser) -> StoreResult<UserRecord> {
+    let (key, role) = (new.email.to_lowercase(), new.role.as_str());
+    let inserted = sqlx::query!(
+        "INSERT INTO users (email, email_key, role, password_hash, created_at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (email_key) DO NOTHING",
+        new.email,
+        key,
+        role,
+        new.password_hash,
+        new.created_at.0,
+    )
+    .execute(&store.writer)
+    .await
+    .map_err(failed)?;
+    if inserted.rows_affected() == 0 {
+        return Err(StoreError::Conflict { what: "a user with this e-mail address" });
+    }
+    let id = UserId(inserted.last_insert_rowid());
+    let NewUser { email, role, password_hash, created_at } = new;
+    Ok(UserRecord { id, email, role, password_hash, created_at })
+}
+
+pub(crate) async fn user_by_email(store: &SqliteStore, email: &str) -> StoreResult<Option<UserRecord>> {
+    let key = email.to_lowercase();
+    sqlx::query_as!(
+        UserColumns,
+        "SELECT id, email, role, password_hash, created_at FROM users WHERE email_key = ?",
+        key
+    )
+    .fetch_optional(&store.readers)
+    .await
+    .map_err(failed)?
+    .map(UserColumns::record)
+    .transpose()
+}
+
+pub(crate) async fn user_by_id(store: &SqliteStore, id: UserId) -> StoreResult<Option<UserRecord>> {
+    sqlx::query_as!(UserColumns, "SELECT id, email, role, password_hash, created_at FROM users WHERE id = ?", id.0)
+        .fetch_optional(&store.readers)
+        .await
+        .map_err(failed)?
+        .map(UserColumns::record)
+        .transpose()
+}
+
+pub(crate) async fn user_count(store: &SqliteStore) -> StoreResult<u64> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM users"#)
+        .fetch_one(&store.readers)
+        .await
+        .map_err(failed)?;
+    Ok(count.unsigned_abs())
+}
+
+pub(crate) async fn create_session(store: &SqliteStore, session: &SessionRecord) -> StoreResult<bool> {
+    let inserted = sqlx::query!(
+        "INSERT INTO sessions (id, data, expires_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        session.id,
+        session.data,
+        session.expires_at.0,
+    )
+    .execute(&store.writer)
+    .await
+    .map_err(failed)?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+pub(crate) async fn save_session(store: &SqliteStore, session: &SessionRecord) -> StoreResult<()> {
+    sqlx::query!(
+        "INSERT INTO sessions (id, data, expires_at) VALUES (?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at",
+        session.id,
+        session.data,
+        session.expires_at.0,
+    )
+    .execute(&store.writer)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) async fn session(store: &SqliteStore, id: &str, now: UtcMillis) -> StoreResult<Option<SessionRecord>> {
+    let found = sqlx::query!("SELECT id, data, expires_at FROM sessions WHERE id = ? AND expires_at > ?", id, now.0)
+        .fetch_optional(&store.readers)
+        .await
+        .map_err(failed)?;
+    Ok(found.map(|s| SessionRecord { id: s.id, data: s.data, expires_at: UtcMillis(s.expires_at) }))
+}
+
+pub(crate) async fn delete_session(store: &SqliteStore, id: &str) -> StoreResult<()> {
+    sqlx::query!("DELETE FROM sessions WHERE id = ?", id).execute(&store.writer).await.map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) async fn delete_expired_sessions(store: &SqliteStore, now: UtcMillis) -> StoreResult<u64> {
+    let deleted = sqlx::query!("DELETE FROM sessions WHERE expires_at <= ?", now.0)
+        .execute(&store.writer)
+        .await
+        .map_err(failed)?;
+    Ok(deleted.rows_affected())
+}

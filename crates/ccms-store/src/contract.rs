@@ -1,0 +1,1 @@
+//! The specification of [`crate::Store`]: what both engines must do.
