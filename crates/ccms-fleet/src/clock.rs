@@ -1,0 +1,37 @@
+//! The only file that reads real clocks. Everything else is told the time.
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ccms_core::time::UtcMillis;
+
+/// A wall clock that may be shifted, so that a demonstration can begin at dusk, and a steady clock beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    started: Instant,
+    offset_ms: i64,
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place where real time comes in")]
+impl Clock {
+    pub fn start(offset_seconds: i64) -> Self {
+        Self { started: Instant::now(), offset_ms: offset_seconds * 1000 }
+    }
+
+    /// Milliseconds since the start of this process; never runs backwards.
+    pub fn steady_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The instant that [`Self::steady_ms`] will read `ms`.
+    pub fn instant_at_ms(&self, ms: u64) -> Instant {
+        self.started + Duration::from_millis(ms)
+    }
+
+    pub fn utc(&self) -> UtcMillis {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UtcMillis(since_epoch.as_millis() as i64 + self.offset_ms)
+    }
+}

@@ -1,0 +1,56 @@
+//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them.
+use anyhow::Context;
+use ccms_fleet::{run, solo};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Reference devices for CCMS: one, or a simulated city of them")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Runs one reference device.
+    Device(solo::DeviceOptions),
+    /// Runs one device for every lamp of a city.
+    Run(run::RunOptions),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(async {
+        let stop = stop_on_signal()?;
+        match cli.command {
+            Command::Device(options) => solo::run(options, stop).await,
+            Command::Run(options) => {
+                let summary = run::run(options, stop).await?;
+                println!("{}", serde_json::to_string(&summary)?);
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM.
+fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (stopped, stop) = watch::channel(false);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        // Fails only when nobody listens any more.
+        let _ = stopped.send(true);
+    });
+    Ok(stop)
+}
