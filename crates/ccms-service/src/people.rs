@@ -56,6 +56,8 @@ impl From<UserRecord> for Person {
     }
 }
 
+/// Under this name a web session keeps the [`UserId`] of who is signed in.
+pub const SESSION_USER_KEY: &str = "user_id";
 /// Characters of a password; the upper bound keeps hashing time bounded.
 pub const PASSWORD_CHARS_MIN: usize = 10;
 pub const PASSWORD_CHARS_MAX: usize = 200;

@@ -1,13 +1,13 @@
 //! What the screen asks. Lists and counts come from memory; one light's history from the store.
 use ccms_core::command::{Command, CommandState};
-use ccms_core::ids::LightId;
+use ccms_core::ids::{LightId, LightNo};
 use ccms_core::light::Indicator;
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::snapshot::Snapshot;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_core::view::{
-    CityView, CommandView, DeviceView, FleetCounts, LightDetail, LightHit, LightsPage, MapView, PendingDevice,
+    CityView, CommandView, DeviceView, FleetCounts, LightDetail, LightHit, LightsPage, MapView,
     ReadingView, SunEvent,
 };
 use ccms_store::ReadingRow;
@@ -94,6 +94,11 @@ impl Ccms {
             }
         }
         LightsPage { hits, next_after_no: last.filter(|_| more), total }
+    }
+
+    /// The number of a light that the viewer may see.
+    pub fn light_no(&self, _: MayView<'_>, id: &LightId) -> Option<LightNo> {
+        self.live().read().light_no(id)
     }
 
     /// Everything about one light.

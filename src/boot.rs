@@ -1,0 +1,110 @@
+//! From a configuration to a running system, and back down.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use ccms_service::keys::MasterKey;
+use ccms_service::{Ccms, Role};
+use ccms_store::DynStore;
+use ccms_store_postgres::PostgresStore;
+use ccms_store_sqlite::SqliteStore;
+use leptos::config::LeptosOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, redact_url};
+use crate::{listener, router};
+
+/// Who can sign in after the first start of an empty database.
+const FIRST_ADMIN: &str = "admin@ccms.local";
+
+pub fn init_logging(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call, as in tests, changes nothing.
+    let _ = if config.log.format == "json" { log.json().try_init() } else { log.with_target(false).try_init() };
+}
+
+pub async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
+    let url = config.database_url();
+    let shown = redact_url(&url);
+    let store: DynStore = if url.starts_with("sqlite:") {
+        Arc::new(SqliteStore::open(&url).await.with_context(|| format!("opening {shown}"))?)
+    } else {
+        Arc::new(PostgresStore::connect(&url).await.with_context(|| format!("connecting to {shown}"))?)
+    };
+    tracing::info!(engine = store.engine().await?, url = shown, "database open");
+    Ok(store)
+}
+
+/// Opens the database, reads the keys, rebuilds the live state.
+pub async fn start_service(config: &Config) -> anyhow::Result<Ccms> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("making the data directory {}", config.data_dir.display()))?;
+    let master = MasterKey::load_or_create(&config.data_dir.join("master.key"))?;
+    let store = open_store(config).await?;
+    Ok(Ccms::start(config.settings(), config.clock(), store, &master).await?)
+}
+
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let ccms = start_service(&config).await?;
+    greet_first_start(&ccms).await?;
+    let listener = tokio::net::TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {}", config.listen))?;
+    let stop = CancellationToken::new();
+    let app = router::build(&config, &ccms, leptos_options(&config), stop.clone());
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    println!("CCMS listens on http://{}", listener.local_addr()?);
+    tokio::spawn(stop_on_signal(stop.clone()));
+    listener::serve(listener, app, &config.limits, stop).await;
+    tracing::info!("stopping: committing what waits");
+    ccms.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes the first administrator of an empty database and prints the password, once.
+async fn greet_first_start(ccms: &Ccms) -> anyhow::Result<()> {
+    if !ccms.has_no_people().await? {
+        return Ok(());
+    }
+    // 32 letters and digits that cannot be mistaken for one another: five bits each, 100 bits in all.
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let bits: u128 = rand::random();
+    let password: String = (0..20).map(|i| char::from(ALPHABET[(bits >> (5 * i)) as usize & 31])).collect();
+    ccms.create_person(FIRST_ADMIN, &password, Role::Admin).await?;
+    println!("First start. Sign in as {FIRST_ADMIN} with the password {password}\nIt is shown this once.");
+    Ok(())
+}
+
+/// Where the browser half is: as cargo-leptos says, or as configured, or where it is built.
+fn leptos_options(config: &Config) -> LeptosOptions {
+    if std::env::var_os("LEPTOS_OUTPUT_NAME").is_some()
+        && let Ok(found) = leptos::config::get_configuration(None)
+    {
+        return found.leptos_options;
+    }
+    let root = config.site.root.clone().unwrap_or_else(|| PathBuf::from("target/site"));
+    LeptosOptions::builder()
+        .output_name("ccms")
+        .site_root(root.display().to_string())
+        .site_pkg_dir("pkg")
+        .site_addr(config.listen)
+        .env(leptos::config::Env::PROD)
+        .build()
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be watched; the server stops only by force");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+    }
+    stop.cancel();
+}

@@ -1,0 +1,299 @@
+//! Configuration: a TOML file, then `CCMS__…` variables, then flags. Every key has a safe default; an unknown key is an
+//! error, so that a misspelt one does not pass for set.
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use ccms_core::schedule::Schedule;
+use ccms_core::time::TimeOfDay;
+use ccms_service::clock::Clock;
+use ccms_service::settings::{self, EnrolmentMode, Settings};
+use serde::Deserialize;
+
+use crate::cli::ConfigArgs;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// The address of a reverse proxy that ends TLS in front of us; allows plain HTTP off loopback.
+    pub trusted_proxy: Option<IpAddr>,
+    pub database: Database,
+    pub enrolment: Enrolment,
+    pub city: City,
+    pub map: Map,
+    pub schedule: ScheduleConfig,
+    pub clock: ClockConfig,
+    pub log: Log,
+    pub limits: Limits,
+    pub site: Site,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite://PATH` or `postgres://…`; by default `ccms.db` in the data directory.
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrolment {
+    pub mode: EnrolmentMode,
+    /// Allows open enrolment on an address that others can reach. For test benches in a closed network.
+    pub open_off_loopback: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct City {
+    pub name: String,
+    /// IANA name.
+    pub timezone: String,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Map {
+    /// `https://…/{z}/{x}/{y}.png`.
+    pub tile_url: Option<String>,
+    pub attribution: Option<String>,
+    /// A folder with any of `water.geojson`, `green.geojson`, `buildings.geojson`, `roads.geojson`.
+    pub geojson_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// Fixed local times for the whole city; by the sun when absent.
+    pub sunrise_time: Option<TimeOfDay>,
+    pub sunset_time: Option<TimeOfDay>,
+    /// Percent while lit.
+    pub brightness_level: u8,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockConfig {
+    /// Moves the server's clock, for demonstrations. Devices follow it.
+    pub offset_seconds: i64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: String,
+    /// `error`, `warn`, `info`, `debug`, or directives like `info,ccms=debug`.
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    pub connections: usize,
+    /// Time for a request's head, and for the next one on an idle connection.
+    pub header_read_seconds: u64,
+    /// Time for a request's body.
+    pub body_read_seconds: u64,
+    /// Time for requests under way when the server stops.
+    pub drain_seconds: u64,
+    /// Requests that may wait for the database's writer.
+    pub intake_queue_requests: usize,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Site {
+    /// The built browser half.
+    pub root: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            data_dir: "data".into(),
+            trusted_proxy: None,
+            database: Database::default(),
+            enrolment: Enrolment::default(),
+            city: City::default(),
+            map: Map::default(),
+            schedule: ScheduleConfig::default(),
+            clock: ClockConfig::default(),
+            log: Log::default(),
+            limits: Limits::default(),
+            site: Site::default(),
+        }
+    }
+}
+
+impl Default for City {
+    fn default() -> Self {
+        Self { name: "City".into(), timezone: "UTC".into() }
+    }
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { sunrise_time: None, sunset_time: None, brightness_level: 100 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: "text".into(), level: "info".into() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            header_read_seconds: 30,
+            body_read_seconds: 30,
+            drain_seconds: 10,
+            intake_queue_requests: 16_384,
+        }
+    }
+}
+
+impl Config {
+    pub fn load(args: &ConfigArgs) -> anyhow::Result<Self> {
+        let mut builder = config::Config::builder();
+        if let Some(file) = &args.config {
+            let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+            builder = builder.add_source(config::File::from_str(&text, config::FileFormat::Toml));
+        }
+        let environment =
+            config::Environment::with_prefix("CCMS").prefix_separator("__").separator("__").try_parsing(true);
+        builder = builder.add_source(environment);
+        let mut config: Self =
+            builder.build().and_then(config::Config::try_deserialize).context("the configuration cannot be read")?;
+        if let Some(listen) = args.listen {
+            config.listen = listen;
+        }
+        if let Some(url) = &args.database {
+            config.database.url = Some(url.clone());
+        }
+        if let Some(dir) = &args.data_dir {
+            config.data_dir = dir.clone();
+        }
+        if let Some(mode) = &args.enrolment {
+            config.enrolment.mode = crate::cli::enrolment_mode(mode);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what would be unsafe or cannot work.
+    fn check(&self) -> anyhow::Result<()> {
+        let reachable = !self.listen.ip().is_loopback();
+        if reachable && self.trusted_proxy.is_none() {
+            bail!(
+                "listen = {} can be reached from outside over plain HTTP. Put a proxy that ends TLS in front and name it \
+                 with trusted_proxy, or listen on 127.0.0.1",
+                self.listen
+            );
+        }
+        if reachable && self.enrolment.mode == EnrolmentMode::Open && !self.enrolment.open_off_loopback {
+            bail!(
+                "open enrolment lets any device in; on {} it needs enrolment.open_off_loopback = true as well",
+                self.listen
+            );
+        }
+        if self.schedule.sunrise_time.is_some() != self.schedule.sunset_time.is_some() {
+            bail!("schedule.sunrise_time and schedule.sunset_time are set together or not at all");
+        }
+        if self.schedule.brightness_level > 100 {
+            bail!("schedule.brightness_level is 0 to 100 percent");
+        }
+        if !matches!(self.log.format.as_str(), "text" | "json") {
+            bail!("log.format is text or json");
+        }
+        if let Some(url) = &self.database.url
+            && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            bail!("database.url begins with sqlite:// or postgres://");
+        }
+        if self.limits.connections == 0 || self.limits.intake_queue_requests == 0 {
+            bail!("limits.connections and limits.intake_queue_requests are at least 1");
+        }
+        Ok(())
+    }
+
+    pub fn database_url(&self) -> String {
+        self.database.url.clone().unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("ccms.db").display()))
+    }
+
+    pub fn clock(&self) -> Clock {
+        Clock::system(self.clock.offset_seconds)
+    }
+
+    pub fn settings(&self) -> Settings {
+        let fixed = self.schedule.sunrise_time.zip(self.schedule.sunset_time);
+        let defaults = Settings::default();
+        Settings {
+            enrolment: self.enrolment.mode,
+            city: settings::City { name: self.city.name.clone(), timezone: self.city.timezone.clone() },
+            map: settings::Map {
+                tile_url: self.map.tile_url.clone(),
+                attribution: self.map.attribution.clone(),
+                geojson_layers: crate::basemap::layers(self.map.geojson_dir.as_deref()),
+            },
+            intake: settings::Intake { queue_requests_max: self.limits.intake_queue_requests, ..defaults.intake },
+            fixed_schedule: fixed.map(|(sunrise_time, sunset_time)| Schedule {
+                enabled: true,
+                sunrise_time,
+                sunset_time,
+            }),
+            brightness_percent: self.schedule.brightness_level,
+            ..defaults
+        }
+    }
+
+    /// The configuration for people, with the database's password left out.
+    pub fn redacted(&self) -> String {
+        let mut shown = self.clone();
+        shown.database.url = Some(redact_url(&self.database_url()));
+        format!("{shown:#?}")
+    }
+}
+
+/// `postgres://user:secret@host/db` without the secret.
+pub fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.split_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:…@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_listener_stays_on_loopback() {
+        let mut config = Config::default();
+        assert!(config.check().is_ok());
+        config.listen = "0.0.0.0:8000".parse().unwrap();
+        assert!(config.check().is_err());
+        config.trusted_proxy = Some("10.0.0.1".parse().unwrap());
+        assert!(config.check().is_ok());
+        config.enrolment.mode = EnrolmentMode::Open;
+        assert!(config.check().is_err());
+        config.enrolment.open_off_loopback = true;
+        assert!(config.check().is_ok());
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        assert_eq!(redact_url("postgres://ccms:secret@db/ccms"), "postgres://ccms:…@db/ccms");
+        assert_eq!(redact_url("sqlite://data/ccms.db"), "sqlite://data/ccms.db");
+    }
+}

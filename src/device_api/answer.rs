@@ -1,0 +1,37 @@
+//! Every answer of a device route goes out through here.
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ccms_core::wire::envelope::ErrorCode;
+use ccms_service::Refusal;
+use serde::Serialize;
+
+/// 200 with the body, or the refusal in the documented envelope.
+pub(super) fn answer<T: Serialize>(result: Result<T, Refusal>) -> Response {
+    match result {
+        Ok(body) => json(StatusCode::OK, &body),
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+pub(super) fn refuse(refusal: &Refusal) -> Response {
+    tracing::debug!(code = refusal.code.as_str(), message = refusal.message, "device refused");
+    let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, &refusal.envelope());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refusal.retry_after_s));
+    }
+    response
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let kind = HeaderValue::from_static("application/json");
+            (status, [(header::CONTENT_TYPE, kind)], bytes).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            refuse(&Refusal::new(ErrorCode::Internal, "The answer could not be written"))
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! `Authorization: Bearer …`.
+use axum::http::{HeaderMap, header};
+
+/// The token, if there is one. Any other scheme, or text that is no header text, counts as none.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|t| !t.is_empty())
+}

@@ -1,0 +1,66 @@
+//! Request bodies: bounded on the wire, bounded after gunzip, bounded in time.
+use std::io::Read;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header;
+use axum::http::request::Parts;
+use bytes::{Bytes, BytesMut};
+use ccms_core::limits::{BODY_BYTES_MAX, BODY_DECODED_BYTES_MAX};
+use ccms_core::wire::envelope::ErrorCode;
+use ccms_service::Refusal;
+use flate2::read::MultiGzDecoder;
+use http_body_util::BodyExt;
+
+/// A client that sends too much is listened to this far, so that it gets to read its answer instead of a reset.
+const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The head and the whole body, unpacked.
+pub(super) async fn read(request: Request, timeout: Duration) -> Result<(Parts, Bytes), Refusal> {
+    let (head, body) = request.into_parts();
+    let bytes = tokio::time::timeout(timeout, collect(body))
+        .await
+        .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??;
+    let encoding = head.headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
+    match encoding {
+        None | Some("" | "identity") => Ok((head, bytes)),
+        Some("gzip" | "x-gzip") => {
+            let bytes = gunzip(&bytes)?;
+            Ok((head, bytes))
+        }
+        Some(_) => Err(Refusal::new(ErrorCode::BadRequest, "Content-Encoding is gzip or absent")),
+    }
+}
+
+/// Whether a status body is an array or `{"readings":…}`: its sender wants counts.
+pub(super) fn is_list(body: &[u8]) -> bool {
+    let text = body.trim_ascii_start();
+    text.starts_with(b"[") || text.starts_with(b"{\"readings\"")
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, Refusal> {
+    let (mut kept, mut seen) = (BytesMut::new(), 0usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body could not be read to its end"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        } else if seen > DRAIN_BYTES_MAX {
+            break;
+        }
+    }
+    if seen > BODY_BYTES_MAX { Err(too_large(BODY_BYTES_MAX)) } else { Ok(kept.freeze()) }
+}
+
+fn gunzip(packed: &[u8]) -> Result<Bytes, Refusal> {
+    let mut plain = Vec::new();
+    let mut decoder = MultiGzDecoder::new(packed).take(BODY_DECODED_BYTES_MAX as u64 + 1);
+    decoder.read_to_end(&mut plain).map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body is not valid gzip"))?;
+    if plain.len() > BODY_DECODED_BYTES_MAX { Err(too_large(BODY_DECODED_BYTES_MAX)) } else { Ok(plain.into()) }
+}
+
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(ErrorCode::BodyTooLarge, format!("The body is larger than {} KB", limit / 1024))
+}

@@ -1,0 +1,22 @@
+//! The server: process, configuration, listener, routes. No business rule lives here.
+//!
+//! - [`cli`]        the command line
+//! - [`config`]     file, then environment, then flags
+//! - [`boot`]       open the database, read the keys, start the service
+//! - [`listener`]   accept connections, bound them, stop gracefully
+//! - [`router`]     which path goes where
+//! - [`device_api`] the device contract over HTTP
+//! - [`live`]       the fleet snapshot and the event stream of the screen
+//! - [`basemap`]    the city's own GeoJSON as a map
+//! - [`session`]    web sessions over the store
+//! - [`origin`]     refuses writes that come from another site
+pub mod basemap;
+pub mod boot;
+pub mod cli;
+pub mod config;
+pub mod device_api;
+pub mod listener;
+pub mod live;
+pub mod origin;
+pub mod router;
+pub mod session;

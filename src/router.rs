@@ -1,0 +1,67 @@
+//! Which path goes where. Device routes stand apart from the screen: no session, no compression, no cookie.
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use ccms_app::{App, shell};
+use ccms_service::Ccms;
+use leptos::config::LeptosOptions;
+use leptos::context::provide_context;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::config::Config;
+use crate::{basemap, device_api, live, origin, session};
+
+pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
+    Router::new()
+        .merge(device_api::routes(ccms, &config.limits))
+        .merge(health_routes(ccms))
+        .merge(screen(config, ccms, leptos, stop))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+}
+
+fn health_routes(ccms: &Ccms) -> Router {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(ccms.clone())
+}
+
+async fn ready(State(ccms): State<Ccms>) -> Response {
+    if ccms.is_ready().await {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+fn screen(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
+    let context = {
+        let ccms = ccms.clone();
+        move || provide_context(ccms.clone())
+    };
+    let page = {
+        let options = leptos.clone();
+        move || shell(options.clone())
+    };
+    let fallback = leptos_axum::file_and_error_handler_with_context::<LeptosOptions, _>(context.clone(), shell);
+    let fixed = |name: header::HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .leptos_routes_with_context(&leptos, generate_route_list(App), context, page)
+        .fallback(fallback)
+        .with_state(leptos)
+        .merge(live::routes(ccms, stop))
+        .merge(basemap::routes(config.map.geojson_dir.as_deref()))
+        .layer(middleware::from_fn(origin::check))
+        .layer(session::layer(ccms, config.trusted_proxy.is_some()))
+        .layer(CompressionLayer::new())
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(fixed(header::REFERRER_POLICY, "same-origin"))
+}
