@@ -1,8 +1,7 @@
 # The three things that get built, each with one set of flags everywhere, so that nothing compiles twice.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 SITE_ROOT=$CCMS_CHECKOUT/target/site # where cargo-leptos puts the site, whatever CARGO_TARGET_DIR says
-export LEPTOS_OUTPUT_NAME=ccms LEPTOS_SITE_ROOT=$SITE_ROOT LEPTOS_SITE_PKG_DIR=pkg
 
 # The browser half: WASM, JavaScript, style, public files.
 build_site() { cargo leptos build --release --frontend-only; }

@@ -78,7 +78,7 @@ city_start() {
   "$CARGO_TARGET_DIR/release/ccms-fleet" run "${fleet_options[@]}" --seed 1 --server "$url" \
     --state-dir "$2/fleet" --clock-offset-seconds "$clock_offset_s" >"$fleet_log" 2>&1 &
   fleet_pid=$!
-  wait_for "the lights" "$ONLINE_TIMEOUT_S" "$fleet_pid" "$fleet_log" grep -qi 'all .*online' "$fleet_log"
+  wait_for "the lights" "$ONLINE_TIMEOUT_S" "$fleet_pid" "$fleet_log" grep -q '^all [0-9]* lights online' "$fleet_log"
 }
 
 # wait_for WHAT SECONDS PID LOG COMMAND…: until COMMAND succeeds, while the process lives.

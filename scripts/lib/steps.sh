@@ -17,7 +17,7 @@ step_deny() {
 
 step_scripts() {
   if have shellcheck; then
-    shellcheck -x scripts/setup scripts/demo scripts/test scripts/env scripts/lib/*.sh .ci/run
+    shellcheck -x scripts/setup scripts/demo scripts/test scripts/sqlx-prepare scripts/env scripts/lib/*.sh .ci/run
   else
     say "NOT CHECKED: shell scripts (no shellcheck here)"
   fi
