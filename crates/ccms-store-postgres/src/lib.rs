@@ -1,1 +1,181 @@
-//! Placeholder while the workspace is laid out.
+//! The CCMS store on PostgreSQL, for one server process or several.
+//!
+//! - `connect`     [`PostgresStore::connect`]: the pool and the migrations
+//! - `instant`     epoch milliseconds as TIMESTAMPTZ
+//! - `people`      users and their sessions
+//! - `devices`     controllers, lights and their enrolment
+//! - `readings`    the hot log `energy_parameters`: append and read
+//! - `columns`     one reading as columns, and back
+//! - `checkpoint`  the latest state of every light
+//! - `commands`    commands and their changes of state
+//! - `audit`       who did what
+//!
+//! Transactions run at READ COMMITTED. Where two of them must not overlap they take a [`Lock`] first.
+use async_trait::async_trait;
+use ccms_core::command::Command;
+use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
+use ccms_core::time::UtcMillis;
+use ccms_store::*;
+use sqlx::{PgConnection, PgPool};
+
+mod audit;
+mod checkpoint;
+mod columns;
+mod commands;
+mod connect;
+mod devices;
+mod instant;
+mod people;
+mod readings;
+
+/// A handle to one database. Its methods are those of [`Store`].
+pub struct PostgresStore {
+    pool: PgPool,
+}
+
+/// Every failure the SQL itself does not foresee is the database's.
+fn failed(error: sqlx::Error) -> StoreError {
+    StoreError::unavailable(error)
+}
+
+/// What only one transaction at a time may do, over all server processes. Held until the end of the transaction.
+#[derive(Clone, Copy)]
+enum Lock {
+    /// Appending to the log: numbers must become visible in their order, or who follows the log would miss rows.
+    Log = 1,
+    /// Giving numbers to devices and lights.
+    Numbering = 2,
+    CommandChanges = 3,
+}
+
+async fn lock(connection: &mut PgConnection, lock: Lock) -> StoreResult<()> {
+    /// Apart from the locks of others in the same database: "ccms" in ASCII.
+    const OURS: i64 = 0x6363_6d73;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", OURS << 32 | lock as i64)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn engine(&self) -> StoreResult<String> {
+        Ok(format!("postgres {}", connect::version(&self.pool).await?))
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        connect::version(&self.pool).await.map(drop)
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn create_user(&self, new: NewUser) -> StoreResult<UserRecord> {
+        people::create_user(self, new).await
+    }
+    async fn user_by_email(&self, email: &str) -> StoreResult<Option<UserRecord>> {
+        people::user_by_email(self, email).await
+    }
+    async fn user_by_id(&self, id: UserId) -> StoreResult<Option<UserRecord>> {
+        people::user_by_id(self, id).await
+    }
+    async fn user_count(&self) -> StoreResult<u64> {
+        people::user_count(self).await
+    }
+    async fn create_session(&self, session: &SessionRecord) -> StoreResult<bool> {
+        people::create_session(self, session).await
+    }
+    async fn save_session(&self, session: &SessionRecord) -> StoreResult<()> {
+        people::save_session(self, session).await
+    }
+    async fn session(&self, id: &str, now: UtcMillis) -> StoreResult<Option<SessionRecord>> {
+        people::session(self, id, now).await
+    }
+    async fn delete_session(&self, id: &str) -> StoreResult<()> {
+        people::delete_session(self, id).await
+    }
+    async fn delete_expired_sessions(&self, now: UtcMillis) -> StoreResult<u64> {
+        people::delete_expired_sessions(self, now).await
+    }
+
+    async fn devices(&self) -> StoreResult<Vec<DeviceRecord>> {
+        devices::devices(self).await
+    }
+    async fn device(&self, id: &DeviceId) -> StoreResult<Option<DeviceRecord>> {
+        devices::device(self, id).await
+    }
+    async fn lights(&self) -> StoreResult<Vec<LightRecord>> {
+        devices::lights(self).await
+    }
+    async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
+        devices::lights_of_device(self, device).await
+    }
+    async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)> {
+        devices::register(self, new, audit).await
+    }
+    async fn note_pending(&self, note: &PendingNote) -> StoreResult<()> {
+        devices::note_pending(self, note).await
+    }
+    async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>> {
+        devices::waiting(self, limit).await
+    }
+    async fn open_claim_window(&self, id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> StoreResult<bool> {
+        devices::open_claim_window(self, id, until, audit).await
+    }
+    async fn claim_device(&self, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool> {
+        devices::claim(self, claim, audit).await
+    }
+    async fn save_reported(&self, device: DeviceNo, reported: &Reported) -> StoreResult<()> {
+        devices::save_reported(self, device, reported).await
+    }
+
+    async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended> {
+        readings::append(self, rows).await
+    }
+    async fn readings(
+        &self,
+        light: LightNo,
+        from: UtcMillis,
+        to: UtcMillis,
+        limit: u32,
+    ) -> StoreResult<Vec<ReadingRow>> {
+        readings::between(self, light, from, to, limit).await
+    }
+    async fn latest_readings(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>> {
+        readings::latest(self, light, limit).await
+    }
+    async fn log_after(&self, after: LogPosition, limit: u32) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
+        readings::log_after(self, after, limit).await
+    }
+    async fn write_checkpoint(&self, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
+        checkpoint::write(self, upto, rows).await
+    }
+    async fn checkpoint(&self) -> StoreResult<(LogPosition, Vec<CheckpointRow>)> {
+        checkpoint::read(self).await
+    }
+
+    async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
+        commands::enqueue(self, command, audit).await
+    }
+    async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
+        commands::change(self, changes).await
+    }
+    async fn command(&self, id: &CommandId) -> StoreResult<Option<Command>> {
+        commands::command(self, id).await
+    }
+    async fn live_commands(&self) -> StoreResult<Vec<Command>> {
+        commands::live(self).await
+    }
+    async fn commands_of_light(&self, light: LightNo, limit: u32) -> StoreResult<Vec<Command>> {
+        commands::of_light(self, light, limit).await
+    }
+
+    async fn write_audit(&self, entry: &AuditEntry) -> StoreResult<()> {
+        audit::write(self, entry).await
+    }
+    async fn audit(&self, limit: u32) -> StoreResult<Vec<AuditEntry>> {
+        audit::newest(self, limit).await
+    }
+}

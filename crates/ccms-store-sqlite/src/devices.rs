@@ -153,20 +153,32 @@ pub(crate) async fn register(
     let mut tx = store.begin().await?;
     let id = new.device_id.as_str();
     let claim_until = new.claim_until.map(|t| t.0);
-    let device = sqlx::query!(
-        "INSERT INTO devices (id, state, created_at, claim_until) VALUES (?, 'registered', ?, ?)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, created_at = excluded.created_at,
-             claim_until = excluded.claim_until, attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
-         WHERE devices.state = 'pending'",
-        id,
+    // The update comes first: an insert that meets a row uses up a number, and numbers are to be dense.
+    let pending = sqlx::query!(
+        "UPDATE devices SET state = 'registered', created_at = ?, claim_until = ?,
+             attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
+         WHERE id = ? AND state = 'pending'",
         new.created_at.0,
         claim_until,
+        id,
     )
     .execute(&mut *tx)
     .await
     .map_err(failed)?;
-    if device.rows_affected() == 0 {
-        return Err(StoreError::Conflict { what: "a device with this id" });
+    if pending.rows_affected() == 0 {
+        let inserted = sqlx::query!(
+            "INSERT INTO devices (id, state, created_at, claim_until) VALUES (?, 'registered', ?, ?)
+             ON CONFLICT (id) DO NOTHING",
+            id,
+            new.created_at.0,
+            claim_until,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if inserted.rows_affected() == 0 {
+            return Err(StoreError::Conflict { what: "a device with this id" });
+        }
     }
     let device = device_on(&mut tx, &new.device_id)
         .await?
@@ -226,18 +238,27 @@ async fn insert_light(connection: &mut SqliteConnection, new: NewDevice, device:
 pub(crate) async fn note_pending(store: &SqliteStore, note: &PendingNote) -> StoreResult<()> {
     let mut tx = store.begin().await?;
     let id = note.device_id.as_str();
-    sqlx::query!(
-        "INSERT INTO devices (id, state, created_at, attempts, first_attempt_at, last_attempt_at)
-         VALUES (?1, 'pending', ?2, 1, ?2, ?2)
-         ON CONFLICT (id) DO UPDATE SET attempts = min(attempts + 1, 4294967295),
-             first_attempt_at = coalesce(first_attempt_at, excluded.first_attempt_at),
-             last_attempt_at = excluded.last_attempt_at",
-        id,
+    let counted = sqlx::query!(
+        "UPDATE devices SET attempts = min(attempts + 1, 4294967295),
+             first_attempt_at = coalesce(first_attempt_at, ?1), last_attempt_at = ?1
+         WHERE id = ?2",
         note.at.0,
+        id,
     )
     .execute(&mut *tx)
     .await
     .map_err(failed)?;
+    if counted.rows_affected() == 0 {
+        sqlx::query!(
+            "INSERT INTO devices (id, state, created_at, attempts, first_attempt_at, last_attempt_at)
+             VALUES (?1, 'pending', ?2, 1, ?2, ?2)",
+            id,
+            note.at.0,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    }
     let device = device_on(&mut tx, &note.device_id).await?;
     // What a claimed device said of itself is not for a stranger with its name to change.
     if let Some(open) = device.filter(|d| matches!(d.state, DeviceState::Pending | DeviceState::Registered)) {

@@ -27,8 +27,12 @@ impl<'a> Row<'a> {
         T::try_from(value).map_err(|_| self.bad(column, format_args!("{value} is out of range")))
     }
 
-    pub fn number_opt<T: TryFrom<i64>>(self, column: &'static str, value: Option<i64>) -> StoreResult<Option<T>> {
-        value.map(|v| self.number(column, v)).transpose()
+    pub fn number_opt<T: TryFrom<i64>>(
+        self,
+        column: &'static str,
+        value: Option<impl Into<i64>>,
+    ) -> StoreResult<Option<T>> {
+        value.map(|v| self.number(column, v.into())).transpose()
     }
 
     /// A text that `parse` must know.

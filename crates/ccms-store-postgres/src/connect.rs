@@ -1,0 +1,74 @@
+//! Connecting: the pool and the migrations.
+use std::str::FromStr;
+use std::time::Duration;
+
+use ccms_store::{StoreError, StoreResult};
+use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::{PostgresStore, failed};
+
+/// Run under an advisory lock: of several processes that start together, one migrates and the others wait.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+const CONNECTIONS: u32 = 8;
+/// How long a call waits for a connection before it says that the database is not available.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl PostgresStore {
+    /// Connects to `postgres://…` and brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when the URL cannot be read or the database has the schema of another release;
+    /// [`StoreError::Unavailable`] when the server cannot be reached or refuses.
+    pub async fn connect(url: &str) -> StoreResult<Self> {
+        // The URL may hold a password: it stays out of the message.
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|e| StoreError::Unusable(format!("the database URL cannot be read: {e}")))?
+            .application_name("ccms");
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .min_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        MIGRATIONS.run(&pool).await.map_err(not_migrated)?;
+        warn_if_not_durable(&pool).await?;
+        Ok(Self { pool })
+    }
+}
+
+pub(crate) async fn version(pool: &PgPool) -> StoreResult<String> {
+    sqlx::query_scalar!(r#"SELECT current_setting('server_version') AS "version!""#)
+        .fetch_one(pool)
+        .await
+        .map_err(failed)
+}
+
+/// The server's own settings stand, but who switched the flush off should hear what it costs here.
+async fn warn_if_not_durable(pool: &PgPool) -> StoreResult<()> {
+    let set = sqlx::query!(
+        r#"SELECT current_setting('synchronous_commit') AS "commit!", current_setting('fsync') AS "fsync!""#
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(failed)?;
+    if set.commit == "off" || set.fsync == "off" {
+        tracing::warn!(
+            synchronous_commit = set.commit,
+            fsync = set.fsync,
+            "the database does not flush its commits: a power cut loses readings that devices were told are stored"
+        );
+    }
+    Ok(())
+}
+
+/// A schema that does not fit is for a person to solve; anything else may pass.
+fn not_migrated(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(e) => failed(e),
+        other => StoreError::Unusable(format!("the schema does not fit this release: {other}")),
+    }
+}

@@ -1,0 +1,223 @@
+//! The hot log `energy_parameters`: appended in batches, one statement and one flush each; read by light or in order.
+//!
+//! What reading costs. The one index beside the number is led by time, so a range of one light walks the index entries of
+//! *all* lights in that range (the light is compared inside the index) and fetches only the matching rows. The newest rows
+//! walk the log backwards from its end, at most [`LATEST_SCAN_ROWS`].
+use std::collections::HashSet;
+
+use ccms_core::ids::LightNo;
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{Appended, LogPosition, ReadingRow, StoreResult};
+use sqlx::PgConnection;
+
+use crate::columns::{Columns, ReadingColumns};
+use crate::instant::Instant;
+use crate::{Lock, PostgresStore, checkpoint, failed, lock};
+
+/// How far back from the end of the log the newest rows of a light are looked for: over five hours of 5,000 lights.
+/// For a light that was silent longer, its last reading in the checkpoint stands.
+const LATEST_SCAN_ROWS: i64 = 3_000_000;
+
+pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreResult<Appended> {
+    let mut tx = store.pool.begin().await.map_err(failed)?;
+    lock(&mut tx, Lock::Log).await?;
+    let light_no: Vec<i64> = rows.iter().map(|r| r.light_no.0.into()).collect();
+    let c: Columns = rows.iter().map(Some).collect();
+    // The arrays are as long as the batch, the text is always the same. In the order of the batch, so that numbers are too.
+    let new = sqlx::query!(
+        r#"WITH stored AS (
+             INSERT INTO energy_parameters (light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s,
+               current_ma, power_dw, voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent,
+               battery_percent, signal_percent, error_flags)
+             SELECT light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s,
+               current_ma, power_dw, voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent,
+               battery_percent, signal_percent, error_flags::json
+             FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[],
+               $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::integer[], $12::integer[],
+               $13::smallint[], $14::smallint[], $15::smallint[], $16::smallint[], $17::smallint[], $18::text[])
+             WITH ORDINALITY AS batch (light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s,
+               current_ma, power_dw, voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent,
+               battery_percent, signal_percent, error_flags, place)
+             ORDER BY place
+             ON CONFLICT DO NOTHING
+             RETURNING id)
+           SELECT count(*) AS "rows!", min(id) AS first, max(id) AS last FROM stored"#,
+        &light_no,
+        &c.device_no as _,
+        &c.reported_at as _,
+        &c.received_at as _,
+        &c.dedupe as _,
+        &c.energy_wh as _,
+        &c.uptime_s as _,
+        &c.current_ma as _,
+        &c.power_dw as _,
+        &c.voltage_dv as _,
+        &c.frequency_chz as _,
+        &c.flags as _,
+        &c.temperature_dc as _,
+        &c.power_state as _,
+        &c.brightness_percent as _,
+        &c.battery_percent as _,
+        &c.signal_percent as _,
+        &c.error_flags as _,
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(failed)?;
+    // Repeats are rare: only then is it worth asking which rows they were. Under the lock, all from `first` on is ours.
+    let stored = match new.first {
+        _ if usize::try_from(new.rows) == Ok(rows.len()) => vec![true; rows.len()],
+        None => vec![false; rows.len()],
+        Some(first) => {
+            let mut keys = keys_from(&mut tx, first).await?;
+            rows.iter().map(|r| keys.remove(&(r.reading.reported_at, i64::from(r.light_no.0), r.dedupe))).collect()
+        }
+    };
+    let upto = match new.last {
+        Some(last) => LogPosition(last),
+        None => end_of_log(&mut tx).await?,
+    };
+    tx.commit().await.map_err(failed)?;
+    Ok(Appended { stored, upto })
+}
+
+async fn end_of_log(connection: &mut PgConnection) -> StoreResult<LogPosition> {
+    let end = sqlx::query_scalar!(r#"SELECT coalesce(max(id), 0) AS "end!" FROM energy_parameters"#)
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+    Ok(LogPosition(end))
+}
+
+async fn keys_from(connection: &mut PgConnection, first: i64) -> StoreResult<HashSet<(UtcMillis, i64, i64)>> {
+    let keys = sqlx::query!("SELECT reported_at, light_no, dedupe FROM energy_parameters WHERE id >= $1", first)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    Ok(keys.into_iter().map(|k| (k.reported_at.0, k.light_no, k.dedupe)).collect())
+}
+
+struct LogColumns {
+    id: i64,
+    light_no: i64,
+    device_no: i64,
+    reported_at: Instant,
+    received_at: Instant,
+    dedupe: i64,
+    energy_wh: Option<i64>,
+    uptime_s: Option<i64>,
+    current_ma: Option<i64>,
+    power_dw: Option<i64>,
+    voltage_dv: Option<i32>,
+    frequency_chz: Option<i32>,
+    flags: i32,
+    temperature_dc: Option<i16>,
+    power_state: Option<i16>,
+    brightness_percent: Option<i16>,
+    battery_percent: Option<i16>,
+    signal_percent: Option<i16>,
+    error_flags: Option<String>,
+}
+
+impl LogColumns {
+    fn row(self) -> StoreResult<(LogPosition, ReadingRow)> {
+        let at = Row::new("energy_parameters", &self.id);
+        let light = LightNo(at.number("light_no", self.light_no)?);
+        let reading = ReadingColumns {
+            device_no: self.device_no,
+            reported_at: self.reported_at,
+            received_at: self.received_at,
+            dedupe: self.dedupe,
+            energy_wh: self.energy_wh,
+            uptime_s: self.uptime_s,
+            current_ma: self.current_ma,
+            power_dw: self.power_dw,
+            voltage_dv: self.voltage_dv,
+            frequency_chz: self.frequency_chz,
+            flags: self.flags,
+            temperature_dc: self.temperature_dc,
+            power_state: self.power_state,
+            brightness_percent: self.brightness_percent,
+            battery_percent: self.battery_percent,
+            signal_percent: self.signal_percent,
+            error_flags: self.error_flags,
+        };
+        Ok((LogPosition(self.id), reading.row(at, light)?))
+    }
+}
+
+pub(crate) async fn between(
+    store: &PostgresStore,
+    light: LightNo,
+    from: UtcMillis,
+    to: UtcMillis,
+    limit: u32,
+) -> StoreResult<Vec<ReadingRow>> {
+    sqlx::query_as!(
+        LogColumns,
+        "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+           voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+           signal_percent, error_flags::text
+         FROM energy_parameters
+         WHERE reported_at >= $1 AND reported_at < $2 AND light_no = $3
+         ORDER BY reported_at DESC, dedupe DESC LIMIT $4",
+        Instant(from),
+        Instant(to),
+        i64::from(light.0),
+        i64::from(limit)
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(|c| Ok(c.row()?.1))
+    .collect()
+}
+
+pub(crate) async fn latest(store: &PostgresStore, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>> {
+    let found: Vec<ReadingRow> = sqlx::query_as!(
+        LogColumns,
+        "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+           voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+           signal_percent, error_flags::text
+         FROM energy_parameters
+         WHERE light_no = $1 AND id > (SELECT coalesce(max(id), 0) FROM energy_parameters) - $2::bigint
+         ORDER BY id DESC LIMIT $3",
+        i64::from(light.0),
+        LATEST_SCAN_ROWS,
+        i64::from(limit)
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(|c| Ok(c.row()?.1))
+    .collect::<StoreResult<_>>()?;
+    if found.is_empty() && limit > 0 {
+        return Ok(checkpoint::latest_of(store, light).await?.into_iter().collect());
+    }
+    Ok(found)
+}
+
+pub(crate) async fn log_after(
+    store: &PostgresStore,
+    after: LogPosition,
+    limit: u32,
+) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
+    sqlx::query_as!(
+        LogColumns,
+        "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+           voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+           signal_percent, error_flags::text
+         FROM energy_parameters WHERE id > $1 ORDER BY id LIMIT $2",
+        after.0,
+        i64::from(limit)
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(LogColumns::row)
+    .collect()
+}
