@@ -7,8 +7,7 @@ use ccms_core::schedule::Schedule;
 use ccms_core::snapshot::Snapshot;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_core::view::{
-    CityView, CommandView, DeviceView, FleetCounts, LightDetail, LightHit, LightsPage, MapView,
-    ReadingView, SunEvent,
+    CityView, CommandView, DeviceView, FleetCounts, LightDetail, LightHit, LightsPage, MapView, ReadingView, SunEvent,
 };
 use ccms_store::ReadingRow;
 

@@ -4,6 +4,8 @@
 //! One lock, short critical sections, no await inside. Lights and devices sit in vectors by their dense numbers.
 pub(crate) mod feed;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

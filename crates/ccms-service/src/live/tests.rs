@@ -1,0 +1,170 @@
+//! The rules of the live state, without a store: what a reading, a contact and a command's step change.
+use ccms_core::command::{AckStatus, Command, CommandEvent, CommandKind, CommandState, Priority};
+use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightId, LightNo};
+use ccms_core::light::Indicator;
+use ccms_core::reading::{PowerState, Reading, ReadingFlags};
+use ccms_core::time::UtcMillis;
+use ccms_store::{CheckpointRow, DeviceRecord, DeviceState, LightRecord, ReadingRow, Reported};
+
+use super::State;
+
+const NOW: UtcMillis = UtcMillis::from_seconds(1_765_967_400);
+const LIGHT: LightNo = LightNo(1);
+const DEVICE: DeviceNo = DeviceNo(1);
+
+fn one_light() -> State {
+    let mut state = State::default();
+    state.put_device(DeviceRecord {
+        no: DEVICE,
+        id: DeviceId::parse("IMEI:351234567890123").unwrap(),
+        state: DeviceState::Claimed,
+        epoch: 0,
+        created_at: NOW,
+        claim_until: None,
+        claimed_at: Some(NOW),
+        attempts: 0,
+        first_attempt_at: None,
+        last_attempt_at: None,
+        reported: Reported::default(),
+    });
+    state.put_light(LightRecord {
+        no: LIGHT,
+        id: LightId::parse("SL001").unwrap(),
+        device_no: Some(DEVICE),
+        name: String::new(),
+        address: String::new(),
+        city: String::new(),
+        latitude: 60.17,
+        longitude: 24.94,
+        created_at: NOW,
+    });
+    state
+}
+
+fn reading(at: UtcMillis, power: PowerState) -> ReadingRow {
+    let reading = Reading { reported_at: at, power_state: Some(power), ..Reading::default() };
+    ReadingRow { light_no: LIGHT, device_no: DEVICE, received_at: NOW, dedupe: reading.dedupe_key(), reading }
+}
+
+fn command(n: u128, state: CommandState) -> Command {
+    Command {
+        id: CommandId::from_random(n),
+        light_no: LIGHT,
+        device_no: DEVICE,
+        kind: CommandKind::Power(PowerState::On),
+        priority: Priority::High,
+        state,
+        requested_by: "operator@example.org".into(),
+        requested_at: NOW,
+        expires_at: NOW.plus_seconds(900),
+        delivered_at: None,
+        finished_at: None,
+        executed_at: None,
+        detail: None,
+    }
+}
+
+fn power(state: &State) -> Option<PowerState> {
+    state.light(LIGHT).and_then(|l| l.latest.as_ref()).and_then(|r| r.reading.power_state)
+}
+
+#[test]
+fn late_data_never_rewinds_the_live_state() {
+    let mut state = one_light();
+    state.reading(&reading(NOW, PowerState::On));
+    state.reading(&reading(NOW.plus_seconds(-30), PowerState::Off));
+    assert_eq!(power(&state), Some(PowerState::On));
+    state.reading(&reading(NOW.plus_seconds(30), PowerState::Off));
+    assert_eq!(power(&state), Some(PowerState::Off));
+}
+
+#[test]
+fn a_suspect_clock_is_ordered_by_arrival() {
+    let mut state = one_light();
+    state.reading(&reading(NOW.plus_seconds(-60), PowerState::On));
+    let mut from_1970 = reading(UtcMillis(5_000), PowerState::Off);
+    from_1970.reading.flags.set(ReadingFlags::CLOCK_SUSPECT);
+    state.reading(&from_1970);
+    assert_eq!(power(&state), Some(PowerState::Off), "it arrived last");
+    state.reading(&reading(NOW.plus_seconds(-30), PowerState::On));
+    assert_eq!(power(&state), Some(PowerState::Off), "a report from before that arrival is late");
+}
+
+#[test]
+fn a_light_goes_gray_green_yellow_and_back() {
+    let mut state = one_light();
+    let colour = |s: &State, at| s.mark(s.light(LIGHT).unwrap(), at).state.indicator();
+    assert_eq!(colour(&state, NOW), Indicator::Gray);
+    state.contact(DEVICE, NOW);
+    assert_eq!(colour(&state, NOW), Indicator::Green);
+    state.publish(LIGHT, NOW);
+    let later = NOW.plus_seconds(121);
+    assert_eq!(state.drifted(NOW.plus_seconds(120)), []);
+    assert_eq!(state.drifted(later), [LIGHT], "silence alone must reach the map");
+    assert_eq!(colour(&state, later), Indicator::Yellow);
+    state.contact(DEVICE, later);
+    assert_eq!(colour(&state, later), Indicator::Green);
+}
+
+#[test]
+fn a_restart_is_not_taken_for_the_devices_silence() {
+    let mut state = one_light();
+    let row = CheckpointRow { light_no: LIGHT, last_contact: NOW, promised_interval_s: 30, latest: None };
+    state.restore(row);
+    let restarted = NOW.plus_seconds(3_600);
+    let online = |s: &State, at| s.facts(s.light(LIGHT).unwrap()).is_online(at);
+    assert!(!online(&state, restarted));
+    state.grant_grace(restarted);
+    assert!(online(&state, restarted.plus_seconds(120)));
+    assert!(!online(&state, restarted.plus_seconds(121)), "grace ends");
+}
+
+#[test]
+fn a_command_lives_in_memory_until_it_is_over() {
+    let mut state = one_light();
+    let asked = command(1, CommandState::Queued);
+    let id = asked.id.clone();
+    state.put_command(asked);
+    let alive = |s: &State| s.mark(s.light(LIGHT).unwrap(), NOW).state.command_alive();
+    assert!(alive(&state) && state.device(DEVICE).unwrap().commands[0].is_due(NOW));
+    state.command_changed(&id, CommandEvent::Delivered, NOW);
+    state.device_mut(DEVICE).unwrap().commands[0].handed_out_at = Some(NOW);
+    let due = |s: &State, at| s.device(DEVICE).unwrap().commands[0].is_due(at);
+    assert!(!due(&state, NOW.plus_seconds(9)) && due(&state, NOW.plus_seconds(10)));
+    assert!(!due(&state, NOW.plus_seconds(900)), "expired");
+    let ack = CommandEvent::Acknowledged { status: AckStatus::Executed, verified: true };
+    state.command_changed(&id, ack, NOW);
+    assert!(!alive(&state) && state.command_owner(&id).is_none());
+    state.command_changed(&id, ack, NOW);
+}
+
+#[test]
+fn an_agreeing_status_confirms_only_an_unverified_command() {
+    let mut state = one_light();
+    state.put_command(command(1, CommandState::Delivered));
+    state.put_command(command(2, CommandState::Unverified));
+    assert_eq!(state.reading(&reading(NOW, PowerState::Off)), []);
+    assert_eq!(state.reading(&reading(NOW, PowerState::On)), [CommandId::from_random(2)]);
+}
+
+#[test]
+fn the_feed_places_a_light_once_and_then_sends_changes_only() {
+    let mut state = one_light();
+    assert!(matches!(state.publish(LIGHT, NOW), Some((_, true))));
+    assert_eq!(state.publish(LIGHT, NOW), None);
+    state.reading(&reading(NOW, PowerState::On));
+    assert!(matches!(state.publish(LIGHT, NOW), Some((_, false))));
+    assert!(state.take_touched().contains(&LIGHT) && state.take_touched().is_empty());
+}
+
+#[test]
+fn the_checkpoint_takes_each_change_once_and_keeps_what_failed() {
+    let mut state = one_light();
+    state.contact(DEVICE, NOW);
+    state.reading(&reading(NOW, PowerState::On));
+    let rows = state.take_unsaved();
+    assert_eq!((rows.len(), rows[0].last_contact), (1, NOW));
+    assert!(state.take_unsaved().is_empty());
+    state.still_unsaved(&rows);
+    assert_eq!(state.take_unsaved(), rows);
+}
