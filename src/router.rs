@@ -1,6 +1,6 @@
 //! Which path goes where. Device routes stand apart from the screen: no session, no compression, no cookie.
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+use tracing::Span;
 
 use crate::config::Config;
 use crate::{basemap, device_api, live, origin, session};
@@ -24,7 +26,14 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
         .merge(health_routes(ccms))
         .merge(screen(config, ccms, leptos, stop))
         .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(request_span).on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+}
+
+/// Every log line of a request carries its id, which the answer repeats as `x-request-id`.
+fn request_span(request: &Request) -> Span {
+    let id = request.headers().get("x-request-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
 }
 
 fn health_routes(ccms: &Ccms) -> Router {

@@ -23,6 +23,12 @@ pub(super) fn refuse(refusal: &Refusal) -> Response {
     response
 }
 
+/// A fault of ours must not look like a lost connection: the device would count it against its network.
+pub(super) fn after_panic(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a device route panicked");
+    refuse(&Refusal::new(ErrorCode::Internal, "The server failed to handle this request"))
+}
+
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => {

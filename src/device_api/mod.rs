@@ -20,6 +20,7 @@ use ccms_core::wire::configure::ConfigureRequest;
 use ccms_core::wire::envelope::ErrorCode;
 use ccms_core::wire::status;
 use ccms_service::{Ccms, Refusal, TokenUse};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Limits;
 use answer::{answer, refuse};
@@ -42,6 +43,7 @@ pub fn routes(ccms: &Ccms, limits: &Limits) -> Router {
         .route("/{device_id}/command-ack", post(acknowledge))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(answer::after_panic))
         .with_state(context);
     Router::new().nest("/api/device", device.clone()).nest("/device", device)
 }
@@ -79,7 +81,7 @@ async fn commands(State(c): State<Context>, path: DevicePath, headers: HeaderMap
         async {
             let id = device_id(path)?;
             let who = c.ccms.authenticate(&id, bearer::token(&headers), TokenUse::Command).await?;
-            Ok::<_, Refusal>(c.ccms.poll(&who).await?.0)
+            c.ccms.poll(&who).await
         }
         .await,
     )

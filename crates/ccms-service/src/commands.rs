@@ -16,10 +16,6 @@ use crate::queries::command_view;
 use crate::refusal::Refusal;
 use crate::telemetry::DeviceIdentity;
 
-/// What a poll gets.
-#[derive(Debug)]
-pub struct PollAnswer(pub CommandsResponse);
-
 impl Ccms {
     /// Queues a command for one light. It supersedes a live one of the same type.
     pub async fn command(
@@ -72,7 +68,7 @@ impl Ccms {
 
     /// A poll: what is due, oldest obligations first. It does not consume: a command is handed out again until it is
     /// acknowledged or over. An empty poll touches memory only.
-    pub async fn poll(&self, who: &DeviceIdentity) -> Result<PollAnswer, Refusal> {
+    pub async fn poll(&self, who: &DeviceIdentity) -> Result<CommandsResponse, Refusal> {
         let now = self.now();
         let mut due: Vec<Command> = {
             let mut live = self.live().write();
@@ -84,12 +80,12 @@ impl Ccms {
             self.hand_out(who.no, &mut due, now).await?;
         }
         due.sort_by_key(Command::execution_order);
-        Ok(PollAnswer(CommandsResponse {
+        Ok(CommandsResponse {
             status: "ok".into(),
             commands: due.iter().map(CommandMessage::from).collect(),
             server_timestamp: now,
             next_poll_seconds: Some(self.pace(who.no, now).1),
-        }))
+        })
     }
 
     async fn hand_out(&self, device: DeviceNo, due: &mut Vec<Command>, now: UtcMillis) -> StoreResult<()> {

@@ -35,7 +35,6 @@ mod telemetry;
 
 pub use ccms::Ccms;
 pub use ccms_store::Role;
-pub use commands::PollAnswer;
 pub use enrolment::{Claimed, Credentials};
 pub use error::ServiceError;
 pub use live::feed::{Change, ChangeReceiver, Feed, Missed};
