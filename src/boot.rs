@@ -1,4 +1,5 @@
 //! From a configuration to a running system, and back down.
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ const FIRST_ADMIN: &str = "admin@ccms.local";
 
 pub fn init_logging(config: &Config) {
     let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second call, as in tests, changes nothing.
     let _ = if config.log.format == "json" { log.json().try_init() } else { log.with_target(false).try_init() };
 }

@@ -13,7 +13,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use ccms_core::ids::DeviceId;
 use ccms_core::wire::ack::AckMessage;
 use ccms_core::wire::configure::ConfigureRequest;
@@ -45,7 +45,8 @@ pub fn routes(ccms: &Ccms, limits: &Limits) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(answer::after_panic))
         .with_state(context);
-    Router::new().nest("/api/device", device.clone()).nest("/device", device)
+    let bare = Router::new().route("/api/device/", any(unknown_path)).route("/device/", any(unknown_path));
+    bare.nest("/api/device", device.clone()).nest("/device", device)
 }
 
 async fn configure(State(c): State<Context>, path: DevicePath, request: Request) -> Response {
