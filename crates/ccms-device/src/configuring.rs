@@ -6,7 +6,8 @@ use ccms_core::wire::configure::{ConfigureRequest, ConfigureResponse};
 
 use crate::clock::Uptime;
 use crate::config::{CONFIGURE_WAIT_MAX_S, JITTER_PERCENT};
-use crate::device::{Device, Led};
+use crate::device::Device;
+use crate::exchange::Led;
 use crate::request::{Kind, Verdict, asked_wait_s};
 use crate::state::State;
 

@@ -1,79 +1,19 @@
 //! The machine: its parts, its inputs and outputs, and the one place that decides what is due. Every private step is in
-//! the file of its subject: `configuring`, `telemetry`, `orders`.
+//! the file of its subject: `configuring`, `telemetry`, `orders`, `lighting`.
 use std::collections::VecDeque;
 
 use ccms_core::limits::{POLL_BACKOFF_S, POLL_INTERVAL_LOW_BATTERY_S, POLL_INTERVAL_S, STATUS_INTERVAL_S};
-use ccms_core::reading::PowerState;
-use ccms_core::schedule::Schedule;
 
 use crate::acks::Acks;
 use crate::chance::Chance;
 use crate::clock::{Clock, Now, Uptime};
 use crate::config::{COMPRESS_ABOVE_BYTES, Config, JITTER_PERCENT, READINGS_PER_BATCH};
-use crate::lamp::{Lamp, next_edge_ms};
-use crate::reading::{Ring, Sample, Sensors};
-use crate::request::{InFlight, Kind, Outcome, Request, RequestId, Verdict, judge};
+use crate::exchange::{Display, Input, Led, Output, Why};
+use crate::lamp::Lamp;
+use crate::reading::{Ring, Sensors};
+use crate::request::{InFlight, Kind, Request, RequestId, Verdict, judge};
 use crate::saved::{Change, Saved, Settings};
 use crate::state::State;
-
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// Time has passed. Give fresh [`Input::Sensors`] first.
-    Timeout,
-    Response(RequestId, Outcome),
-    Sensors(Sensors),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    Send(RequestId, Request),
-    Actuate(Lamp),
-    /// Write this before doing what comes after it.
-    Persist(Change),
-    Show(Display),
-    State(State),
-    /// A 200 covered these readings: they are on the server's disk.
-    Delivered(Delivered),
-    /// A line for the technician's log.
-    Log(String),
-}
-
-/// What the device shows on the spot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Display {
-    pub led: Led,
-    pub text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Led {
-    Green,
-    Yellow,
-    Red,
-}
-
-/// Readings that a 200 covered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivered {
-    pub light_id: String,
-    /// Time and sequence number, as sent.
-    pub readings: Vec<(ccms_core::time::UtcMillis, u32)>,
-    /// How many of them the server says it already had.
-    pub duplicate: u32,
-}
-
-/// Why the device wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Why {
-    PowerOn,
-    ConfigureDue,
-    StatusDue,
-    StatusSend,
-    PollDue,
-    AckDue,
-    LampEdge,
-    RequestTimeout,
-}
 
 /// One kind of request: at most one of it is under way.
 #[derive(Debug, Default)]
@@ -94,7 +34,7 @@ pub struct Device {
     pub(crate) state: State,
     pub(crate) lamp: Option<Lamp>,
     /// The next moment at which schedule or override change their mind.
-    lamp_edge: Option<Uptime>,
+    pub(crate) lamp_edge: Option<Uptime>,
     pub(crate) sensors: Option<Sensors>,
     pub(crate) outputs: VecDeque<Output>,
     next_request: u64,
@@ -188,6 +128,11 @@ impl Device {
 
     pub fn light_id(&self) -> Option<&str> {
         self.settings.light_id.as_deref()
+    }
+
+    /// Credentials, schedule, overrides and what was done.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub fn config(&self) -> &Config {
@@ -373,55 +318,5 @@ impl Device {
             Some(s) if s.battery_is_low() => POLL_INTERVAL_LOW_BATTERY_S,
             _ => POLL_INTERVAL_S,
         }
-    }
-
-    pub(crate) fn schedule(&self) -> Option<Schedule> {
-        self.settings.config.as_ref().map(|c| c.schedule())
-    }
-
-    pub(crate) fn utc_offset_minutes(&self) -> i32 {
-        let told = self.settings.config.as_ref().and_then(|c| c.utc_offset_minutes);
-        told.unwrap_or_else(|| self.config.solar_offset_minutes())
-    }
-
-    /// What the lamp should do, by override, schedule, or for want of both.
-    pub(crate) fn lamp_wanted(&self, at: Uptime) -> Lamp {
-        let known = self.clock.known(at);
-        let local = known.map(|t| ccms_core::time::TimeOfDay::at(t, self.utc_offset_minutes()));
-        let by_schedule = || self.schedule().map_or(PowerState::On, |s| s.wants(local));
-        let power = self.settings.manual.power_now(at, known).unwrap_or_else(by_schedule);
-        let level = || self.settings.config.as_ref().map_or(100, |c| c.brightness_level.min(100));
-        let brightness_percent = match power {
-            PowerState::On => self.settings.manual.brightness_now(at, known).unwrap_or_else(level),
-            PowerState::Off => 0,
-        };
-        Lamp { power, brightness_percent }
-    }
-
-    fn next_lamp_edge(&self, at: Uptime) -> Option<Uptime> {
-        let known = self.clock.known(at);
-        let of_schedule = || next_edge_ms(&self.schedule()?, known?, self.utc_offset_minutes());
-        let edge = of_schedule().map(|ms| at.plus_ms(ms.max(0) as u64));
-        [edge, self.settings.manual.next_end(at, known)].into_iter().flatten().min()
-    }
-
-    pub(crate) fn drive_lamp(&mut self, at: Uptime) {
-        let wanted = self.lamp_wanted(at);
-        self.lamp_edge = self.next_lamp_edge(at);
-        if self.state == State::PowerOn || self.lamp == Some(wanted) {
-            return;
-        }
-        let at_boot = self.lamp.replace(wanted).is_none();
-        self.outputs.push_back(Output::Actuate(wanted));
-        if !at_boot {
-            self.report_soon(at);
-        }
-    }
-}
-
-impl Sample {
-    /// The time and number under which the server files it.
-    pub(crate) fn receipt(&self) -> (ccms_core::time::UtcMillis, u32) {
-        (self.at, self.seq)
     }
 }

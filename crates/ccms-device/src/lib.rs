@@ -12,8 +12,9 @@
 //! survive is persisted before the effect it protects is asked for.
 //!
 //! - [`device`]    the machine: its parts, `handle`, `poll`, `wake_at`
+//! - [`exchange`]  inputs and outputs
 //! - [`state`]     the document's states (POWER_ON … ERROR) and the moves between them
-//! - `configuring`, `telemetry`, `orders`   what it does while registering, reporting, and obeying
+//! - `configuring`, `telemetry`, `orders`, `lighting`   registering, reporting, obeying, driving the lamp
 //! - [`request`]   what is sent and how an answer is judged: the document's table of HTTP errors
 //! - [`lamp`]      schedule, overrides, edges: what the lamp should do now
 //! - [`reading`]   sensors, samples and the ring of unsent samples
@@ -28,7 +29,9 @@ pub mod clock;
 pub mod config;
 mod configuring;
 pub mod device;
+pub mod exchange;
 pub mod lamp;
+mod lighting;
 mod orders;
 pub mod reading;
 pub mod request;
@@ -38,7 +41,8 @@ mod telemetry;
 
 pub use clock::{Now, Uptime};
 pub use config::Config;
-pub use device::{Delivered, Device, Display, Input, Led, Output, Why};
+pub use device::Device;
+pub use exchange::{Delivered, Display, Input, Led, Output, Why};
 pub use lamp::Lamp;
 pub use reading::{Sample, Sensors};
 pub use request::{Kind, Method, Outcome, Request, RequestId};

@@ -82,7 +82,8 @@ impl Device {
             None => (AckStatus::Rejected, Some("unknown type, or a field is missing".to_owned())),
             Some(kind) => self.execute(at, kind, revert_after_s),
         };
-        let done = Remembered { id, status, at: now };
+        // Whole seconds, so that flash and memory tell the same story.
+        let done = Remembered { id, status, at: UtcMillis::from_seconds(now.seconds()) };
         if self.settings.remembered.len() >= COMMAND_IDS_REMEMBERED {
             self.settings.remembered.pop_front();
         }

@@ -71,6 +71,11 @@ const fn yes() -> bool {
 }
 
 impl Sample {
+    /// The time and number under which the server files it.
+    pub(crate) fn receipt(&self) -> (UtcMillis, u32) {
+        (self.at, self.seq)
+    }
+
     pub(crate) fn to_wire(&self, device_id: &str, light_id: &str) -> StatusRequest {
         let s = &self.sensors;
         StatusRequest {

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::clock::Uptime;
 use crate::config::{CHANGE_GAP_MS, JITTER_PERCENT, POLL_PACE_S, READINGS_PER_BATCH, SEQ_BLOCK, STATUS_PACE_S};
-use crate::device::{Delivered, Device, Led, Output};
+use crate::device::Device;
+use crate::exchange::{Delivered, Led, Output};
 use crate::reading::{Sample, Sensors};
 use crate::request::{Kind, Verdict, asked_wait_s};
 use crate::saved::Change;

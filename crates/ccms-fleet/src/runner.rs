@@ -1,7 +1,6 @@
 //! The loop around one device: drain its outputs, sleep until it wants to be woken or an answer comes, measure, go on.
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use ccms_device::{Change, Delivered, Device, Display, Input, Kind, Now, Outcome, Output, RequestId, State, Uptime};
 use tokio::sync::watch;
@@ -37,6 +36,8 @@ pub trait Desk {
 
 /// The meter is written down this often, and at the end.
 const METER_NOTE_MS: u64 = 300_000;
+/// A device always wants to be woken; should one not, it is looked at this often.
+const IDLE_MS: u64 = 1_000;
 
 pub struct Runner<D> {
     pub device: Device,
@@ -79,7 +80,8 @@ impl<D: Desk> Runner<D> {
             self.drain();
             let wake = self.device.wake_at().map(|(at, _)| at);
             let next = [wake, silent_at].into_iter().flatten().min();
-            let until = next.map(|at| Instant::from_std(self.shared.clock.instant_at_ms(self.booted_ms + at.0)));
+            let wake_ms = next.map_or_else(|| self.shared.clock.steady_ms() + IDLE_MS, |at| self.booted_ms + at.0);
+            let until = Instant::from_std(self.shared.clock.instant_at_ms(wake_ms));
             tokio::select! {
                 _ = stop.wait_for(|s| *s) => break,
                 Some(done) = self.requests.join_next(), if !self.requests.is_empty() => {
@@ -88,7 +90,7 @@ impl<D: Desk> Runner<D> {
                         self.device.handle(now, Input::Response(id, outcome));
                     }
                 }
-                () = sleep_until(until.unwrap_or_else(|| Instant::now() + Duration::from_secs(1))) => self.wake(),
+                () = sleep_until(until) => self.wake(),
             }
             if silent_at.is_some_and(|at| self.now().uptime >= at) {
                 self.count_online(false);

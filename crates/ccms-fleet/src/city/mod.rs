@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(sites.len(), 586);
         let names: std::collections::HashSet<_> = sites.iter().map(|s| &s.name).collect();
         assert_eq!(names.len(), 586, "every lamp has a name of its own");
-        assert!(sites.iter().any(|s| s.name == "Aleksanterinkatu 1"));
+        assert!(sites.iter().any(|s| s.name == "Unioninkatu 1"));
         assert!(sites.iter().all(|s| s.address.ends_with(", Helsinki") && (60.1..60.3).contains(&s.latitude)));
         assert!(City::Helsinki.sites(None, Some(587), 1).is_err());
     }
