@@ -1,0 +1,28 @@
+//! What the page of waiting controllers asks of the server. Both need the right to command.
+use ccms_core::ids::DeviceId;
+use ccms_core::view::PendingDevice;
+use leptos::prelude::*;
+
+use crate::error::UiError;
+
+/// Who waits, longest first.
+#[server(prefix = "/ui", endpoint = "devices/waiting")]
+pub async fn waiting() -> Result<Vec<PendingDevice>, UiError> {
+    let caller = crate::people::session::Caller::here()?;
+    let outcome = async {
+        let person = caller.person().await?;
+        Ok(caller.ccms.waiting_devices(person.may_command()?).await?)
+    };
+    caller.answer.with(outcome.await)
+}
+
+/// Lets a controller in; it gets its token when it asks the next time.
+#[server(prefix = "/ui", endpoint = "devices/approve")]
+pub async fn approve(device: DeviceId) -> Result<(), UiError> {
+    let caller = crate::people::session::Caller::here()?;
+    let outcome = async {
+        let person = caller.person().await?;
+        Ok(caller.ccms.approve_device(person.may_command()?, &device).await?)
+    };
+    caller.answer.with(outcome.await)
+}

@@ -1,0 +1,117 @@
+//! The head of the drawer, the three facts side by side, and the controller at its foot.
+use ccms_core::command::CommandState;
+use ccms_core::view::LightDetail;
+use leptos::prelude::*;
+
+use super::words;
+use crate::clock::{CityClock, span};
+use crate::icons::mark;
+
+#[component]
+pub fn Head(detail: RwSignal<LightDetail>) -> impl IntoView {
+    let clock = expect_context::<CityClock>();
+    let seen = move || detail.with(|d| d.last_contact).map(|at| clock.age(at));
+    let place =
+        move || detail.with(|d| [&d.name, &d.address].into_iter().find(|t| !t.is_empty()).cloned().unwrap_or_default());
+    let more = move || {
+        detail.with(|d| if d.name.is_empty() || d.name == d.address { String::new() } else { d.address.clone() })
+    };
+    view! {
+        <header class="drawer-head">
+            <h2 class="mono" data-testid="light-id">{move || detail.with(|d| d.light_id.to_string())}</h2>
+            <p class="drawer-name">{place}</p>
+            <p class="quiet">{more}</p>
+        </header>
+        <div class="verdict" data-indicator=move || detail.with(|d| d.indicator.as_str()) data-testid="verdict">
+            {move || mark(detail.with(|d| d.indicator))}
+            <div>
+                <p class="verdict-word">{move || words::indicator(detail.with(|d| d.indicator))}</p>
+                <p class="quiet">{move || detail.with(|d| words::cause(d, seen()))}</p>
+            </div>
+            <p class="verdict-seen">
+                <span class="quiet">"Last seen"</span>
+                <span data-testid="last-seen" title=move || detail.with(|d| d.last_contact).map(|at| clock.date_time(at))>
+                    {move || seen().unwrap_or_else(|| "Never".into())}
+                </span>
+            </p>
+        </div>
+    }
+}
+
+/// Commanded, delivered, actual: three facts, each with its age. A wish is never drawn as a fact.
+#[component]
+pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
+    let clock = expect_context::<CityClock>();
+    let commanded = move || detail.with(|d| d.commanded.clone());
+    let asked = move || match commanded() {
+        Some(c) => (words::kind(&c.kind), clock.age(c.requested_at)),
+        None => (words::follows_schedule(detail.with(|d| d.scheduled)).into(), String::new()),
+    };
+    let delivered = move || match commanded() {
+        None => ("Nothing open", String::new()),
+        Some(c) => match (c.state, c.delivered_at) {
+            (_, Some(at)) => ("Yes", clock.age(at)),
+            (CommandState::Queued, None) => ("Not yet", "at its next poll".into()),
+            (_, None) => ("Yes", c.finished_at.map(|at| clock.age(at)).unwrap_or_default()),
+        },
+    };
+    let actual = move || match detail.with(|d| d.actual.clone()) {
+        Some(r) => (words::actual(&r), clock.age(r.reported_at)),
+        None => ("Never reported".into(), String::new()),
+    };
+    let stale = move || !detail.with(|d| d.online);
+    view! {
+        <dl class="facts" aria-label="Commanded, delivered, actual">
+            <div class="fact">
+                <dt>"Commanded"</dt>
+                <dd class="fact-value" data-testid="commanded-state">{move || asked().0}</dd>
+                <dd class="fact-age">{move || asked().1}</dd>
+            </div>
+            <div class="fact">
+                <dt>"Delivered"</dt>
+                <dd class="fact-value" data-testid="delivered-state">{move || delivered().0}</dd>
+                <dd class="fact-age">{move || delivered().1}</dd>
+            </div>
+            <div class="fact" data-old=move || stale().then_some("")>
+                <dt>"Actual"</dt>
+                <dd class="fact-value" data-testid="actual-state">{move || actual().0}</dd>
+                <dd class="fact-age">{move || actual().1}</dd>
+            </div>
+        </dl>
+    }
+}
+
+/// The controller, the place and the schedule.
+#[component]
+pub fn Device(detail: RwSignal<LightDetail>) -> impl IntoView {
+    let clock = expect_context::<CityClock>();
+    let rows = move || {
+        let d = detail.get();
+        let mut rows: Vec<(&str, String)> = Vec::new();
+        rows.push(("Schedule", d.schedule.as_ref().map_or_else(|| "None yet".into(), words::schedule)));
+        match &d.device {
+            Some(device) => {
+                rows.push(("Controller", device.device_id.to_string()));
+                let imei = device.gsm_imei.clone().filter(|imei| device.device_id.imei() != Some(imei));
+                rows.extend(imei.map(|imei| ("IMEI", imei)));
+                rows.extend(device.firmware_version.clone().map(|v| ("Firmware", v)));
+                rows.extend(device.communication_type.clone().map(|v| ("Connection", v)));
+                rows.extend(device.claimed_at.map(|at| ("Let in", clock.date_time(at))));
+            }
+            None => rows.push(("Controller", "None assigned".into())),
+        }
+        rows.extend(d.actual.as_ref().and_then(|r| r.uptime_s).map(|s| ("Running for", span(s))));
+        rows.push(("Position", format!("{:.6}, {:.6}", d.latitude, d.longitude)));
+        rows
+    };
+    view! {
+        <section class="block">
+            <h3>"Device"</h3>
+            <dl class="pairs">
+                {move || rows().into_iter().map(|(name, value)| view! {
+                    <div><dt>{name}</dt><dd>{value}</dd></div>
+                }).collect_view()}
+            </dl>
+        </section>
+    }
+}
