@@ -3,7 +3,8 @@
 //! - `connect`     [`PostgresStore::connect`]: the pool and the migrations
 //! - `instant`     epoch milliseconds as TIMESTAMPTZ
 //! - `people`      users and their sessions
-//! - `devices`     controllers, lights and their enrolment
+//! - `devices`     controllers and lights
+//! - `enrolment`   how a controller comes in
 //! - `readings`    the hot log `energy_parameters`: append and read
 //! - `columns`     one reading as columns, and back
 //! - `checkpoint`  the latest state of every light
@@ -24,6 +25,7 @@ mod columns;
 mod commands;
 mod connect;
 mod devices;
+mod enrolment;
 mod instant;
 mod people;
 mod readings;
@@ -113,19 +115,19 @@ impl Store for PostgresStore {
         devices::lights_of_device(self, device).await
     }
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)> {
-        devices::register(self, new, audit).await
+        enrolment::register(self, new, audit).await
     }
     async fn note_pending(&self, note: &PendingNote) -> StoreResult<()> {
-        devices::note_pending(self, note).await
+        enrolment::note_pending(self, note).await
     }
     async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>> {
         devices::waiting(self, limit).await
     }
     async fn open_claim_window(&self, id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> StoreResult<bool> {
-        devices::open_claim_window(self, id, until, audit).await
+        enrolment::open_claim_window(self, id, until, audit).await
     }
     async fn claim_device(&self, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool> {
-        devices::claim(self, claim, audit).await
+        enrolment::claim(self, claim, audit).await
     }
     async fn save_reported(&self, device: DeviceNo, reported: &Reported) -> StoreResult<()> {
         devices::save_reported(self, device, reported).await

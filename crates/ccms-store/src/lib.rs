@@ -67,21 +67,23 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the device or the light id exists. A *pending* row of the same device (an unknown one
-    /// that asked to be let in) is no conflict: it is turned into the registered device.
+    /// that asked to be let in) is no conflict: it is turned into the registered device, with its attempts answered (0).
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)>;
 
     /// Notes an unknown device that asked to be let in: inserts it as [`DeviceState::Pending`] or counts one more attempt.
+    /// What it reports of itself replaces what is there, unless the device is claimed or revoked.
     async fn note_pending(&self, note: &PendingNote) -> StoreResult<()>;
     /// Devices that wait for a person: pending ones, and registered unclaimed ones whose `attempts` are above zero. The
     /// most recently seen first, at most `limit`.
     async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>>;
 
-    /// Opens the claim window of a registered, unclaimed device until `until`; writes `audit` in the same transaction.
-    /// False when there is no such device or it is claimed.
+    /// Opens the claim window of a registered, unclaimed device until `until`, which answers its attempts (0); writes
+    /// `audit` in the same transaction. False when there is no such device or it is claimed.
     async fn open_claim_window(&self, id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> StoreResult<bool>;
 
     /// Turns a registered device into a claimed one, once: false when another call was first or it is not registered.
-    /// Writes what the device reported of itself, and `audit`, in the same transaction.
+    /// Closes the claim window (whether it is open is the caller's to judge), and writes what the device reported of
+    /// itself, and `audit`, in the same transaction.
     async fn claim_device(&self, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool>;
 
     /// Replaces what a claimed device reports of itself.
@@ -91,10 +93,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Appends to `energy_parameters` in one transaction, in order. A row whose (light, reported_at, dedupe) is there
     /// already, also earlier in the same batch, is left out. Answers, per row, whether it was stored, and the log position
-    /// after the batch.
+    /// after the batch. Positions become visible in their order, also when several processes append.
     async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended>;
 
-    /// Rows of one light with `from <= reported_at < to`, newest first, at most `limit`.
+    /// Rows of one light with `from <= reported_at < to`, newest first (of one moment: the higher `dedupe` first), at most
+    /// `limit`. Costs a walk over the index entries of all lights in that time.
     async fn readings(
         &self,
         light: LightNo,
@@ -103,7 +106,8 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>>;
 
-    /// The newest rows of one light by time of arrival, at most `limit`.
+    /// The newest rows of one light by time of arrival, at most `limit`. Looks back over the last few million rows of the
+    /// log; when there is none of the light among them, its last reading in the checkpoint is the answer.
     async fn latest_readings(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>>;
 
     /// Rows behind log position `after` in log order, at most `limit`, each with its own position.
@@ -119,10 +123,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Inserts `command` (state queued), marks every live command of the same light and type superseded at
     /// `command.requested_at`, and writes `audit`, in one transaction. Answers the ids that were superseded.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the id is taken; nothing is superseded then.
     async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>>;
 
-    /// Applies changes of state in one transaction. A change whose `from` is no longer the stored state is left out;
-    /// answers, per change, whether it was applied.
+    /// Applies changes of state in one transaction, in order. A change whose `from` is no longer the stored state is left
+    /// out; answers, per change, whether it was applied. A state that is not live sets `finished_at` to `at`.
     async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>>;
 
     async fn command(&self, id: &CommandId) -> StoreResult<Option<Command>>;
@@ -146,10 +153,11 @@ pub struct CommandChange {
     pub from: CommandState,
     pub to: CommandState,
     pub at: UtcMillis,
-    /// Set with the first hand-over.
+    /// Set with the first hand-over; a later one changes nothing.
     pub delivered_at: Option<UtcMillis>,
-    /// The device's time of execution, if it said one.
+    /// The device's time of execution, if it said one. `None` keeps what is there.
     pub executed_at: Option<UtcMillis>,
+    /// `None` keeps what is there.
     pub detail: Option<String>,
 }
 

@@ -166,7 +166,8 @@ pub struct ReadingRow {
     pub light_no: LightNo,
     pub device_no: DeviceNo,
     pub received_at: UtcMillis,
-    /// [`Reading::dedupe_key`], kept because it is part of the key.
+    /// [`Reading::dedupe_key`], kept because it is part of the key. `reading.seq` is not stored beside it: from zero on the
+    /// key *is* the message number.
     pub dedupe: i64,
     /// `light_id` inside is `None`: the number says it.
     pub reading: Reading,

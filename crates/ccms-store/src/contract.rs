@@ -1,1 +1,0 @@
-//! The specification of [`crate::Store`]: what both engines must do.
