@@ -56,7 +56,8 @@ macro_rules! contract_tests {
                 reported_facts_are_replaced_but_not_by_strangers, many_registrations_at_once_get_different_numbers;
             readings: every_field_comes_back, a_row_is_stored_once, positions_grow_and_the_log_pages,
                 ranges_are_half_open_and_newest_first, latest_goes_by_arrival, overlapping_writers_store_each_row_once,
-                a_large_batch_keeps_its_order, a_closed_store_keeps_everything;
+                a_follower_misses_nothing, a_large_batch_keeps_its_order,
+                a_closed_store_keeps_everything;
             checkpoint: the_first_is_empty, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,

@@ -159,6 +159,34 @@ pub async fn overlapping_writers_store_each_row_once(database: Arc<dyn Database>
     assert_eq!(log.iter().map(|r| r.dedupe).collect::<HashSet<_>>().len(), 200);
 }
 
+/// Another process that reads on from where it was sees every row, whoever writes meanwhile.
+pub async fn a_follower_misses_nothing(database: Arc<dyn Database>) {
+    const WRITERS: u32 = 4;
+    let (store, other) = (database.open().await, database.open().await);
+    let writers: Vec<_> = (1..=WRITERS)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for second in 0..25 {
+                    let batch: Vec<_> = (0..20).map(|n| reading(writer, second, n)).collect();
+                    store.append_readings(&batch).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let (mut followed, mut after) = (Vec::new(), LogPosition(0));
+    while followed.len() < WRITERS as usize * 500 {
+        let done = writers.iter().all(|w| w.is_finished());
+        let page = other.log_after(after, 100).await.unwrap();
+        if let Some((position, _)) = page.last() {
+            after = *position;
+        }
+        assert!(!(done && page.is_empty()), "missed {}", WRITERS as usize * 500 - followed.len());
+        followed.extend(page);
+    }
+    assert_eq!(followed, store.log_after(LogPosition(0), 10_000).await.unwrap());
+}
+
 pub async fn a_large_batch_keeps_its_order(database: Arc<dyn Database>) {
     let store = database.open().await;
     // Every size of statement takes part: 1,707 = 3 × 512 + 128 + 32 + 8 + 2 + 1.
