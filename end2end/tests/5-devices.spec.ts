@@ -37,7 +37,7 @@ test('a controller waits, is approved, comes to life and obeys', async ({ browse
 
     const [command, ...more] = await device.polls();
     expect(more).toEqual([]);
-    expect(command).toMatchObject({ command_type: 'power_control', power_state: 'off' });
+    expect(command).toMatchObject({ command_type: 'power_control', action: 'off' });
     if (!command) throw new Error('no command came');
     await expect(newest(page).getByTestId('command-state')).toHaveText('Delivered');
     await expect(drawer(page).getByTestId('delivered-state')).toHaveText('Yes');

@@ -5,7 +5,7 @@ import type { City } from './city.ts';
 export interface Command {
   command_id: string;
   command_type: string;
-  power_state?: string;
+  action?: 'on' | 'off';
   brightness_level?: number;
 }
 
@@ -68,7 +68,7 @@ export class Device {
       device_id: this.id,
       status: 'executed',
       execution_timestamp: this.now(),
-      result: { success: true, actual_state: command.power_state ?? 'on' },
+      result: { new_state: command.action, actual_brightness: command.brightness_level },
     });
     expect(answer.status).toBe(200);
     expect(answer.body.ignored).not.toBe(true);
