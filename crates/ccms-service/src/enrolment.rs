@@ -6,7 +6,10 @@
 //! | registered | claimed | claimed inside its claim window, else noted, 400 |
 //! | claimed, with proof (a token of its own, expired less than 30 days) | 200, fresh credentials | the same |
 //! | claimed, without proof | 200, no credentials, nothing changes | the same |
+//! | claimed within 24 h, credentials never used | 200, credentials again | the same |
 //! | revoked | 400 | 400 |
+//!
+//! The last row is for a claim whose answer was lost: the device asks again, and must not be stranded by a lost packet.
 //!
 //! A city-wide power cut makes every device call this within a minute: for claimed devices it reads memory only.
 use ccms_core::ids::{DeviceId, DeviceNo};
@@ -20,6 +23,9 @@ use serde_json::json;
 use crate::ccms::Ccms;
 use crate::refusal::Refusal;
 use crate::settings::EnrolmentMode;
+
+/// A claim whose credentials were never used is answered with credentials again for this long.
+const UNUSED_CLAIM_S: i64 = 86_400;
 
 /// A device that is let in.
 #[derive(Debug)]
@@ -65,15 +71,18 @@ impl Ccms {
         request: &ConfigureRequest,
         now: UtcMillis,
     ) -> Result<Claimed, Refusal> {
-        let (state, epoch, reported) = {
-            let live = self.live().read();
-            let record = live.device(no).map(|d| &d.record);
-            record.map_or((DeviceState::Pending, 0, None), |r| (r.state, r.epoch, Some(r.reported.clone())))
-        };
-        if state != DeviceState::Claimed {
+        let known = self.live().read().device(no).map(|d| (d.record.clone(), d.last_contact));
+        let Some((device, last_contact)) = known.filter(|(d, _)| d.state == DeviceState::Claimed) else {
             return self.enrol(id, request, now).await;
-        }
+        };
+        let epoch = device.epoch;
         let Some(claims) = bearer.and_then(|t| self.keys().verify(t)) else {
+            // Using a credential is a contact; without one, the answer to the claim may never have arrived.
+            let claimed_ago = device.claimed_at.map_or(i64::MAX, |at| now.since(at));
+            if last_contact.is_none() && claimed_ago <= UNUSED_CLAIM_S * 1000 {
+                tracing::info!(device = %id, "configure of a claim never used: credentials issued again");
+                return Ok(Claimed { device: no, credentials: Some(self.credentials(id, epoch, now)) });
+            }
             tracing::info!(device = %id, "configure without proof: answered, nothing issued");
             return Ok(Claimed { device: no, credentials: None });
         };
@@ -93,7 +102,7 @@ impl Ccms {
             return Ok(Claimed { device: no, credentials: None });
         }
         let fresh = reported_of(request);
-        if reported.as_ref() != Some(&fresh) {
+        if device.reported != fresh {
             self.store().save_reported(no, &fresh).await?;
         }
         let mut live = self.live().write();
@@ -173,7 +182,6 @@ impl Ccms {
         let mut live = self.live().write();
         live.put_device(DeviceRecord { state: DeviceState::Claimed, claimed_at: Some(now), reported, ..device });
         lights.into_iter().for_each(|light| live.put_light(light));
-        live.contact(no, now);
         Ok(Claimed { device: no, credentials: Some(credentials) })
     }
 
