@@ -3,6 +3,7 @@ use std::path::Path;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
+use serde::Deserialize;
 use tower_http::services::ServeFile;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -13,6 +14,20 @@ const LAYERS: [&str; 4] = ["water", "green", "buildings", "roads"];
 pub fn layers(dir: Option<&Path>) -> Vec<String> {
     let has = |layer: &&str| dir.is_some_and(|d| d.join(format!("{layer}.geojson")).is_file());
     LAYERS.into_iter().filter(has).map(str::to_owned).collect()
+}
+
+/// Whom the layers are owed to, as the files say themselves (`"attribution"` beside `"features"`): a licence such as the
+/// ODbL asks that it stays visible wherever the data is shown.
+pub fn attribution(dir: Option<&Path>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head {
+        attribution: Option<String>,
+    }
+    let dir = dir?;
+    layers(Some(dir)).iter().find_map(|layer| {
+        let file = std::fs::File::open(dir.join(format!("{layer}.geojson"))).ok()?;
+        serde_json::from_reader::<_, Head>(std::io::BufReader::new(file)).ok()?.attribution
+    })
 }
 
 /// `/basemap/{layer}.geojson`, for those layers only.

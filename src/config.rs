@@ -58,6 +58,7 @@ pub struct City {
 pub struct Map {
     /// `https://…/{z}/{x}/{y}.png`.
     pub tile_url: Option<String>,
+    /// Shown on the map; by default what the GeoJSON files say.
     pub attribution: Option<String>,
     /// A folder with any of `water.geojson`, `green.geojson`, `buildings.geojson`, `roads.geojson`.
     pub geojson_dir: Option<PathBuf>,
@@ -239,7 +240,10 @@ impl Config {
             city: settings::City { name: self.city.name.clone(), timezone: self.city.timezone.clone() },
             map: settings::Map {
                 tile_url: self.map.tile_url.clone(),
-                attribution: self.map.attribution.clone(),
+                attribution: self.map.attribution.clone().or_else(|| {
+                    let folder = self.map.geojson_dir.as_deref();
+                    crate::basemap::attribution(folder)
+                }),
                 geojson_layers: crate::basemap::layers(self.map.geojson_dir.as_deref()),
             },
             intake: settings::Intake { queue_requests_max: self.limits.intake_queue_requests, ..defaults.intake },
