@@ -15,9 +15,9 @@ use crate::columns::{Columns, ReadingColumns};
 use crate::instant::Instant;
 use crate::{Lock, PostgresStore, checkpoint, failed, lock};
 
-/// How far back from the end of the log the newest rows of a light are looked for: over five hours of 5,000 lights.
-/// For a light that was silent longer, its last reading in the checkpoint stands.
-const LATEST_SCAN_ROWS: i64 = 3_000_000;
+/// How far back from the end of the log the newest rows of a light are looked for: over three hours of 5,000 lights, and
+/// about a tenth of a second for a light without any. For one that was silent longer, the checkpoint has its last reading.
+const LATEST_SCAN_ROWS: i64 = 2_000_000;
 
 pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreResult<Appended> {
     let mut tx = store.pool.begin().await.map_err(failed)?;

@@ -1,8 +1,9 @@
 //! The hot log `energy_parameters`: appended in batches, one transaction and one flush each; read by light or in order.
 //!
 //! What reading costs. The one index is led by time, so a range of one light walks the index entries of *all* lights in
-//! that range (25 bytes each, the light is compared inside the index) and fetches only the matching rows. The newest rows
-//! walk the log backwards from its end, at most [`LATEST_SCAN_ROWS`].
+//! that range (27 bytes and 60 ns each, the light is compared inside the index) and fetches only the matching rows: an hour
+//! of 5,000 lights takes 40 ms, a day a second. The newest rows walk the log backwards from its end, at most
+//! [`LATEST_SCAN_ROWS`].
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -16,9 +17,9 @@ use crate::bulk::Bulk;
 use crate::columns::{self, ReadingColumns};
 use crate::{SqliteStore, checkpoint, failed};
 
-/// How far back from the end of the log the newest rows of a light are looked for: over five hours of 5,000 lights.
-/// For a light that was silent longer, its last reading in the checkpoint stands.
-const LATEST_SCAN_ROWS: i64 = 3_000_000;
+/// How far back from the end of the log the newest rows of a light are looked for: over three hours of 5,000 lights, and
+/// about a tenth of a second for a light without any. For one that was silent longer, the checkpoint has its last reading.
+const LATEST_SCAN_ROWS: i64 = 2_000_000;
 
 static INSERT: LazyLock<Bulk> = LazyLock::new(|| {
     let head = format!("INSERT INTO energy_parameters (light_no, {})", columns::NAMES);
