@@ -1,11 +1,13 @@
 // What only the browser decides: theme, width, keys. Seen once, on SQLite; pictures for eyes go to test-results/pictures.
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { drawer, fits, map, open } from './support/screen.ts';
+import { drawer, fits, map, open, painted } from './support/screen.ts';
 import { expect, test } from './support/test.ts';
 
-const picture = (page: Page, name: string) =>
-  page.screenshot({ path: join(import.meta.dirname, `../test-results/pictures/${name}.png`) });
+const picture = async (page: Page, name: string) => {
+  await painted(page);
+  await page.screenshot({ path: join(import.meta.dirname, `../test-results/pictures/${name}.png`) });
+};
 const theme = (page: Page) => page.locator('html');
 
 test.describe('@browser the look', () => {

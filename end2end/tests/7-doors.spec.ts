@@ -9,7 +9,7 @@ test.describe('a stranger', () => {
       expect((await request.get(path)).status(), path).toBe(401);
     }
     for (const path of ['/map', '/lights', '/devices', '/map?light=SL001']) {
-      const answer = await request.get(path, { maxRedirects: 0 });
+      const answer = await request.get(path, { maxRedirects: 0, headers: { accept: 'text/html' } });
       expect(answer.status(), path).toBe(302);
       expect(answer.headers().location, path).toMatch(/^\/sign-in/);
       expect(await answer.text()).not.toContain('SL001<');

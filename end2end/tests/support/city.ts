@@ -12,7 +12,7 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? join(CHECKOUT, 'target');
 const SERVER = process.env.CCMS_BIN ?? join(TARGET, 'debug/ccms');
 const FLEET = process.env.CCMS_FLEET_BIN ?? join(TARGET, 'debug/ccms-fleet');
 const SITE = process.env.CCMS_SITE_ROOT ?? join(CHECKOUT, 'target/site');
-const LOGS = join(CHECKOUT, 'end2end/test-results');
+const LOGS = join(CHECKOUT, 'end2end/test-results/run/logs');
 const TIMEZONE = 'Europe/Helsinki';
 const EVENING = '23:15:00';
 const SERVER_STARTS_MS = 30_000;
@@ -84,10 +84,10 @@ export class City {
     if (!ready.ok) throw new Error(`/readyz says ${ready.status}`);
   }
 
-  /** One device for every real lamp. All of them are in order: what is not is made by the tests that want it. */
-  async populate(): Promise<void> {
+  /** One device for every real lamp. Without faults all of them are in order, and a test makes the one that is not. */
+  async populate({ faults = false } = {}): Promise<void> {
     this.fleet = this.run('fleet', FLEET, [
-      ...['run', '--city', 'helsinki', '--seed', '1', '--faults', 'false', '--start-spread-seconds', '3'],
+      ...['run', '--city', 'helsinki', '--seed', '1', '--faults', String(faults), '--start-spread-seconds', '3'],
       ...['--server', this.url, '--state-dir', join(this.data, 'fleet')],
       ...['--clock-offset-seconds', String(this.offsetSeconds)],
     ]);

@@ -34,6 +34,16 @@ export const drawer = (page: Page) => page.getByTestId('drawer');
 /** The newest command in the drawer. */
 export const newest = (page: Page) => page.getByTestId('timeline').locator('> li').first();
 
+/** Until the map's ground is there and drawn. */
+export async function painted(page: Page): Promise<void> {
+  if (await map(page).count()) {
+    const layers = () => performance.getEntriesByType('resource').filter((r) => r.name.includes('/basemap/')).length;
+    await expect.poll(() => page.evaluate(layers)).toBe(4);
+  }
+  const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await page.evaluate(frames);
+}
+
 /** Nothing is wider than the screen. */
 export async function fits(page: Page): Promise<void> {
   const beyond = await page.evaluate(() => {
