@@ -1,4 +1,6 @@
 //! Which path goes where. Device routes stand apart from the screen: no session, no compression, no cookie.
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,13 +14,18 @@ use leptos::context::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::config::Config;
 use crate::{basemap, device_api, live, origin, session};
+
+/// Largest form that the screen sends.
+const FORM_BYTES_MAX: usize = 64 * 1024;
 
 pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
     Router::new()
@@ -67,6 +74,8 @@ fn screen(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancellatio
         .with_state(leptos)
         .merge(live::routes(ccms, stop))
         .merge(basemap::routes(config.map.geojson_dir.as_deref()))
+        .layer(RequestBodyLimitLayer::new(FORM_BYTES_MAX))
+        .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(config.limits.body_read_seconds.max(1))))
         .layer(middleware::from_fn(origin::check))
         .layer(session::layer(ccms, config.trusted_proxy.is_some()))
         .layer(CompressionLayer::new())
