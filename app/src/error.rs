@@ -115,7 +115,7 @@ mod outward {
         pub fn here() -> Self {
             let from_script = use_context::<Parts>().is_some_and(|parts| {
                 let accept = parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
-                !accept.is_some_and(|a| a.contains("text/html"))
+                parts.uri.path().starts_with("/ui/") && !accept.is_some_and(|a| a.contains("text/html"))
             });
             Self(from_script.then(use_context::<ResponseOptions>).flatten())
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ccms_core::view::LightHit;
-use leptos::ev::KeyboardEvent;
+use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -11,7 +11,7 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 
 use crate::icons::{Icon, icon, mark};
-use crate::lights::find;
+use crate::lights::{address as lights_address, find};
 
 /// Distance between the last key and the question to the server.
 const DEBOUNCE: Duration = Duration::from_millis(120);
@@ -49,13 +49,26 @@ pub fn Search() -> impl IntoView {
     };
 
     let navigate = use_navigate();
-    let go = StoredValue::new(move |id: String| {
+    let leave = StoredValue::new(move |path: String| {
         open.set(false);
         if let Some(input) = input.get_untracked() {
             _ = input.blur();
         }
-        navigate(&format!("/map?light={id}"), NavigateOptions { scroll: false, ..Default::default() });
+        navigate(&path, NavigateOptions { scroll: false, ..Default::default() });
     });
+    let go = StoredValue::new(move |id: String| leave.with_value(|leave| leave(format!("/map?light={id}"))));
+    // Enter before the hits are here: wait for them, take the best, and go to the table if there is none.
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let wanted = text.get_untracked().trim().to_owned();
+        asked.update_value(|n| *n = n.wrapping_add(1));
+        spawn_local(async move {
+            match find(wanted.clone()).await.ok().and_then(|hits| hits.into_iter().next()) {
+                Some(best) if !wanted.is_empty() => go.with_value(|go| go(best.light_id.to_string())),
+                _ => leave.with_value(|leave| leave(lights_address(&wanted, None, None))),
+            }
+        });
+    };
     let go_active = move || {
         let id = hits.with_untracked(|h| h.as_ref()?.get(active.get_untracked()).map(|hit| hit.light_id.to_string()));
         id.is_some_and(|id| {
@@ -92,6 +105,7 @@ pub fn Search() -> impl IntoView {
     on_cleanup(move || slash.remove());
 
     let showing = move || open.get() && hits.with(Option::is_some);
+    let found = move || hits.with(|h| h.as_ref().is_some_and(|h| !h.is_empty()));
     let hit_view = move |(i, hit): (usize, LightHit)| {
         let id = hit.light_id.to_string();
         let device = hit.device_id.map(|d| d.to_string()).unwrap_or_default();
@@ -117,7 +131,7 @@ pub fn Search() -> impl IntoView {
         }
     };
     view! {
-        <form class="search" role="search" action="/lights" method="get">
+        <form class="search" role="search" action="/lights" method="get" on:submit=submit>
             {icon(Icon::Search)}
             <input
                 node_ref=input
@@ -132,7 +146,7 @@ pub fn Search() -> impl IntoView {
                 aria-expanded=move || if showing() { "true" } else { "false" }
                 aria-controls="search-hits"
                 aria-autocomplete="list"
-                aria-activedescendant=move || showing().then(|| format!("hit-{}", active.get()))
+                aria-activedescendant=move || (showing() && found()).then(|| format!("hit-{}", active.get()))
                 data-testid="search-input"
                 on:input:target=move |event| {
                     text.set(event.target().value());

@@ -3,13 +3,13 @@ use ccms_core::light::Indicator;
 use ccms_core::reading::PowerState;
 use ccms_core::view::{CityView, FleetCounts, SunEvent};
 use leptos::prelude::*;
-use leptos_router::components::A;
 use leptos_router::hooks::{use_location, use_query_map};
 
 use super::search::Search;
 use crate::clock::CityClock;
 use crate::icons::{Icon, icon, mark};
 use crate::live::{Link, Live};
+use crate::{lights, map};
 
 #[component]
 pub fn TopBar(city: CityView) -> impl IntoView {
@@ -52,33 +52,37 @@ fn Counts() -> impl IntoView {
     let one = move |indicator: Indicator| {
         let active = move || shown.get() == indicator.as_str();
         let href = move || {
-            let page = if location.pathname.get().starts_with("/lights") { "/lights" } else { "/map" };
-            if active() { page.to_owned() } else { format!("{page}?show={}", indicator.as_str()) }
+            let show = (!active()).then_some(indicator);
+            if location.pathname.get().starts_with("/lights") {
+                lights::address(&query.read().get("q").unwrap_or_default(), show, None)
+            } else {
+                map::address(query.read().get("light").as_deref(), show)
+            }
         };
         let label = move || {
             let n = count_of(&live.counts.get(), indicator);
             match indicator {
-                Indicator::Green => format!("{n} lights normal; show only these"),
-                Indicator::Yellow => format!("{n} lights need attention; show only these"),
-                Indicator::Red => format!("{n} lights critical; show only these"),
-                Indicator::Gray => format!("{n} lights never seen; show only these"),
+                Indicator::Green => format!("{n} normal: show only these lights"),
+                Indicator::Yellow => format!("{n} attention: show only these lights"),
+                Indicator::Red => format!("{n} critical: show only these lights"),
+                Indicator::Gray => format!("{n} never seen: show only these lights"),
             }
         };
         view! {
             <li>
-                <A
+                <a
                     href=href
-                    scroll=false
-                    attr:class="count"
-                    attr:data-active=move || active().then_some("")
-                    attr:data-testid=format!("count-{}", indicator.as_str())
-                    attr:aria-label=label
-                    attr:title=label
+                    class="count"
+                    data-active=move || active().then_some("")
+                    data-testid=format!("count-{}", indicator.as_str())
+                    aria-label=label
+                    title=label
                 >
                     {mark(indicator)}
                     <span class="count-number">{move || count_of(&live.counts.get(), indicator)}</span>
+                    " "
                     <span class="count-word" aria-hidden="true">{meaning(indicator)}</span>
-                </A>
+                </a>
             </li>
         }
     };

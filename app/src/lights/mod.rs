@@ -6,4 +6,4 @@ mod api;
 mod page;
 
 pub use api::{Find, Page, find, page};
-pub use page::LightsPage;
+pub use page::{LightsPage, address};

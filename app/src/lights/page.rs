@@ -159,7 +159,7 @@ fn next_page((q, show, _): &(String, Option<Indicator>, Option<u32>), after: u32
 }
 
 /// The address of a page of the table.
-fn address(q: &str, show: Option<Indicator>, after: Option<u32>) -> String {
+pub fn address(q: &str, show: Option<Indicator>, after: Option<u32>) -> String {
     let mut map = leptos_router::params::ParamsMap::new();
     if !q.is_empty() {
         map.insert("q", q.to_owned());

@@ -114,7 +114,11 @@ impl Stream {
             stream.live.news.update(|n| *n = n.wrapping_add(1));
         });
         self.listen(&source, "error", |stream, _| stream.lost());
-        self.listen(&source, "resync", |stream, _| stream.load());
+        // The server ends the stream after it; that must not look like a lost line.
+        self.listen(&source, "resync", |stream, _| {
+            stream.hang_up();
+            stream.load();
+        });
         self.listen(&source, "light", |stream, _| stream.live.news.update(|n| *n = n.wrapping_add(1)));
         self.listen(&source, "beat", |stream, data| {
             if let Some(now) = serde_json::from_str::<Beat>(&data).ok().map(|beat| beat.now) {

@@ -52,9 +52,8 @@ fn enabled() -> bool {
 }
 
 /// Pixels of the map that an open drawer covers: on narrow screens it covers all, and then nothing is gained by moving.
-pub fn drawer_px() -> f64 {
+pub fn drawer_px(open: bool) -> f64 {
     let wide = window().inner_width().ok().and_then(|w| w.as_f64()).is_some_and(|w| w > NARROW_PX);
-    let open = document().query_selector("[data-testid=drawer]").ok().flatten().is_some();
     if wide && open { DRAWER_PX } else { 0.0 }
 }
 
@@ -99,7 +98,7 @@ pub fn listen<F: Fn(Option<String>, bool) + Send + Sync + 'static>(
         }
         let id = selected.get_untracked();
         let step = |by: isize| {
-            let ids = stage::with(|stage| stage.on_screen(drawer_px())).unwrap_or_default();
+            let ids = stage::with(|stage| stage.on_screen(drawer_px(id.is_some()))).unwrap_or_default();
             if let Some(next) = neighbour(&ids, id.as_ref().map(LightId::as_str), by) {
                 go.with_value(|go| go(Some(next), id.is_some()));
             }

@@ -111,8 +111,8 @@ pub fn MapPage() -> impl IntoView {
     }
 }
 
-/// The address of the map with this selection and filter.
-fn address(light: Option<&str>, only: Option<Indicator>) -> String {
+/// The address of the map with this selection and filter. A light's id needs no escaping.
+pub fn address(light: Option<&str>, only: Option<Indicator>) -> String {
     let mut path = String::from("/map");
     let mut separator = '?';
     for (key, value) in [("light", light), ("show", only.map(Indicator::as_str))] {
@@ -161,14 +161,18 @@ fn raise<F: Fn(Option<String>, bool) + Send + Sync + 'static>(
     });
     Effect::new(move |_| _ = stage::with(|stage| stage.show_only(only.get())));
     let loaded = Memo::new(move |_| live.version.get() > 0);
-    Effect::new(move |_| {
+    // The first selection comes from the address: the map goes close to it. Later ones are picked on the map or searched.
+    Effect::new(move |shown: Option<bool>| {
         let id = selected.get().map(|id| id.to_string());
-        if loaded.get() {
-            stage::with(|stage| {
-                stage.select(id);
-                stage.reveal(keys::drawer_px());
-            });
+        let covered = keys::drawer_px(id.is_some());
+        if !loaded.get() {
+            return false;
         }
+        stage::with(|stage| {
+            stage.select(id);
+            stage.reveal(covered, !shown.unwrap_or(false));
+        });
+        true
     });
     keys::on_system_theme(|| _ = stage::with(Stage::recolour));
 }

@@ -178,16 +178,17 @@ impl Stage {
         self.emphasis.set(Emphasis { selected, hovered: None, ..self.emphasis.get() });
     }
 
-    /// Moves the map only if the selected light would not be seen beside a drawer `drawer_px` wide.
-    pub fn reveal(&self, drawer_px: f64) {
+    /// Moves the map only if the selected light would not be seen beside a drawer `drawer_px` wide, or if it is to be
+    /// shown close up.
+    pub fn reveal(&self, drawer_px: f64, close_up: bool) {
         let Some(i) = self.emphasis.get().selected else { return };
         let Some(at) = self.fleet.with_value(|f| Some((*f.x.get(i)?, *f.y.get(i)?))) else { return };
         let camera = self.board.position().camera;
         let free = if camera.width - drawer_px < 200.0 { camera.width } else { camera.width - drawer_px };
         let (x, y) = camera.to_screen(at.0, at.1);
         let seen = x > EDGE_PX && x < free - EDGE_PX && y > EDGE_PX && y < camera.height - EDGE_PX;
-        let near = camera.zoom >= CLUSTERS_BELOW_ZOOM;
-        if !(seen && near) {
+        let near = camera.zoom >= if close_up { LIGHT_ZOOM } else { CLUSTERS_BELOW_ZOOM };
+        if close_up || !seen || !near {
             self.board.bring(at, (free / 2.0, camera.height / 2.0), (!near).then_some(LIGHT_ZOOM));
         }
     }
