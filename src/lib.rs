@@ -4,6 +4,7 @@
 //! - [`config`]     file, then environment, then flags
 //! - [`boot`]       open the database, read the keys, start the service
 //! - [`listener`]   accept connections, bound them, stop gracefully
+//! - [`lingering`]  what HTTP itself refuses, in the contract's envelope
 //! - [`router`]     which path goes where
 //! - [`device_api`] the device contract over HTTP
 //! - [`live`]       the fleet snapshot and the event stream of the screen
@@ -15,6 +16,7 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod device_api;
+mod lingering;
 pub mod listener;
 pub mod live;
 pub mod origin;

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
+use crate::lingering::Lingering;
 
 /// Pause after a failed accept (out of descriptors, say), so that the loop does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -47,7 +48,8 @@ pub async fn serve(listener: TcpListener, app: Router, limits: &Limits, stop: Ca
             },
         };
         let _ = socket.set_nodelay(true);
-        let connection = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()));
+        let connection =
+            builder.serve_connection(Lingering::new(TokioIo::new(socket)), TowerToHyperService::new(app.clone()));
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
