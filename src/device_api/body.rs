@@ -23,7 +23,7 @@ pub(super) async fn read(request: Request, timeout: Duration) -> Result<(Parts, 
         .await
         .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??;
     let encoding = head.headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
-    match encoding {
+    match encoding.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "identity") => Ok((head, bytes)),
         Some("gzip" | "x-gzip") => {
             let bytes = gunzip(&bytes)?;
@@ -33,10 +33,11 @@ pub(super) async fn read(request: Request, timeout: Duration) -> Result<(Parts, 
     }
 }
 
-/// Whether a status body is an array or `{"readings":…}`: its sender wants counts.
+/// Whether a status body is an array or has `"readings"`: its sender wants counts. To find the name somewhere else in the
+/// body costs nothing but two more fields in the answer.
 pub(super) fn is_list(body: &[u8]) -> bool {
-    let text = body.trim_ascii_start();
-    text.starts_with(b"[") || text.starts_with(b"{\"readings\"")
+    const NAME: &[u8] = b"\"readings\"";
+    body.trim_ascii_start().starts_with(b"[") || body.windows(NAME.len()).any(|w| w == NAME)
 }
 
 async fn collect(mut body: Body) -> Result<Bytes, Refusal> {

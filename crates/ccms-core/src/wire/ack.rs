@@ -67,7 +67,7 @@ impl AckMessage {
     /// # Errors
     /// [`BadBody`] when the body is not a JSON object, names no command, or has a status that is none of the four.
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
-        let w: Wire<'_> = serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?;
+        let w: Wire<'_> = super::object(body)?;
         let id = field::text(w.command_id.or(w.id)).ok_or(BadBody::Shape("\"command_id\" is missing"))?;
         let status = field::text(w.status)
             .and_then(|t| AckStatus::parse(&t))

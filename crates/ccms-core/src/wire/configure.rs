@@ -80,7 +80,7 @@ struct Wire<'a> {
 
 impl ConfigureRequest {
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
-        let w: Wire<'_> = serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?;
+        let w: Wire<'_> = super::object(body)?;
         let (latitude, longitude) = (degrees(w.latitude, 90.0), degrees(w.longitude, 180.0));
         let place_invalid = [(w.latitude, latitude), (w.longitude, longitude)]
             .into_iter()

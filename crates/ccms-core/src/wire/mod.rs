@@ -35,3 +35,9 @@ impl BadBody {
         Self::NotJson(format!("{kind} at line {} column {}", error.line(), error.column()))
     }
 }
+
+/// Reads an object. Serde alone would take an array for one, its items for the fields in their order.
+fn object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadBody> {
+    let value = serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?;
+    if body.trim_ascii_start().starts_with(b"{") { Ok(value) } else { Err(BadBody::Shape("an object was expected")) }
+}
