@@ -1,0 +1,153 @@
+//! A server in this process: the real router over the real service and a real database, under a clock that stands still
+//! until the test lets time pass.
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use ccms::config::Config;
+use ccms::router;
+use ccms_core::ids::LightNo;
+use ccms_core::time::{TimeOfDay, UtcMillis};
+use ccms_service::Ccms;
+use ccms_service::clock::Clock;
+use ccms_service::keys::MasterKey;
+use ccms_service::settings::EnrolmentMode;
+use ccms_store::{LogPosition, ReadingRow};
+use leptos::config::LeptosOptions;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::Controller;
+use crate::database::{Database, Engine};
+use crate::operator::Operator;
+use crate::watched::Watched;
+
+/// 2025-12-17T10:30:05Z, when the document's device is answered.
+pub const DOCUMENT_TIME: UtcMillis = UtcMillis::from_seconds(1_765_967_405);
+/// Nothing here takes long; what has not happened by then will not.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct City {
+    pub ccms: Ccms,
+    pub clock: Clock,
+    pub router: Router,
+    pub store: Arc<Watched>,
+    pub config: Config,
+    master: MasterKey,
+    database: Database,
+}
+
+impl City {
+    /// First contact claims.
+    pub async fn open(engine: Engine) -> Self {
+        Self::of(engine, EnrolmentMode::Open).await
+    }
+
+    /// Devices are let in by people.
+    pub async fn registered(engine: Engine) -> Self {
+        Self::of(engine, EnrolmentMode::Registered).await
+    }
+
+    /// An open city that keeps the time of `clock`.
+    pub async fn at(engine: Engine, start: UtcMillis) -> Self {
+        let city = Self::of(engine, EnrolmentMode::Open).await;
+        city.clock.advance_ms(start.since(city.clock.now()));
+        city
+    }
+
+    async fn of(engine: Engine, enrolment: EnrolmentMode) -> Self {
+        let database = Database::fresh(engine).await;
+        Self::start(config(enrolment), Clock::manual(DOCUMENT_TIME), MasterKey::random(), database).await
+    }
+
+    async fn start(config: Config, clock: Clock, master: MasterKey, database: Database) -> Self {
+        let store = Arc::new(Watched::new(database.open().await));
+        let ccms = Ccms::start(config.settings(), clock.clone(), store.clone(), &master).await.expect("a start");
+        let leptos = LeptosOptions::builder()
+            .output_name("ccms")
+            .site_root(PathBuf::from("target/site").display().to_string())
+            .build();
+        let router = router::build(&config, &ccms, leptos, CancellationToken::new());
+        Self { ccms, clock, router, store, config, master, database }
+    }
+
+    pub fn device(&self, id: &str) -> Controller {
+        Controller::new(self.router.clone(), self.clock.clone(), id)
+    }
+
+    /// The same device, with what its flash holds, before this server.
+    pub fn meets(&self, device: &Controller) -> Controller {
+        let mut same = self.device(&device.id);
+        (same.token, same.light) = (device.token.clone(), device.light.clone());
+        same
+    }
+
+    /// A device that has configured.
+    pub async fn claimed_device(&self, id: &str) -> Controller {
+        let mut device = self.device(id);
+        device.configures().await.ok();
+        device
+    }
+
+    pub fn operator(&self) -> Operator {
+        Operator::of(&self.ccms)
+    }
+
+    pub fn waits(&self, seconds: i64) {
+        self.clock.advance_ms(seconds * 1000);
+    }
+
+    /// Stops in order and starts again on the same data.
+    pub async fn restarts(self) -> Self {
+        self.ccms.stop().await;
+        Self::start(self.config, self.clock, self.master, self.database).await
+    }
+
+    /// Loses its memory: nothing more reaches the disk, and it starts again on what is there.
+    pub async fn crashes(self) -> Self {
+        self.store.fails(true);
+        self.ccms.stop().await;
+        Self::start(self.config, self.clock, self.master, self.database).await
+    }
+
+    /// Everything in `energy_parameters`, in log order.
+    pub async fn log(&self) -> Vec<ReadingRow> {
+        let (mut rows, mut after) = (Vec::new(), LogPosition::default());
+        loop {
+            let page = self.store.inner().log_after(after, 10_000).await.expect("the log");
+            let Some((last, _)) = page.last() else { return rows };
+            after = *last;
+            rows.extend(page.into_iter().map(|(_, row)| row));
+        }
+    }
+
+    pub async fn light_no(&self, light: &str) -> LightNo {
+        let lights = self.store.inner().lights().await.expect("lights");
+        lights.into_iter().find(|l| l.id.as_str() == light).expect("a light").no
+    }
+}
+
+fn config(enrolment: EnrolmentMode) -> Config {
+    let mut config = Config::default();
+    config.enrolment.mode = enrolment;
+    config.city.name = "Delhi".into();
+    config.city.timezone = "Asia/Kolkata".into();
+    config.limits.body_read_seconds = 1;
+    config.schedule.sunrise_time = TimeOfDay::parse("06:00:00");
+    config.schedule.sunset_time = TimeOfDay::parse("18:30:00");
+    config
+}
+
+/// Waits until `what` is so; background work has no other end to wait for.
+#[track_caller]
+pub fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) -> impl Future<Output = ()> {
+    let failed = format!("{what}, within {PATIENCE:?} (asked at {})", std::panic::Location::caller());
+    async move {
+        let wait = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect(&failed);
+    }
+}

@@ -1,0 +1,109 @@
+//! A 200 means on disk (I1): seen here from inside the process, with commits that take a while or fail. The killed processes
+//! are in [`crate::ledger`].
+use std::pin::pin;
+
+use ccms_core::light::Indicator;
+use ccms_core::reading::PowerState;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use crate::city::{City, eventually};
+
+const DEVICE: &str = "IMEI:351234567890123";
+
+on_both! {
+    async fn no_status_is_answered_or_shown_before_its_commit(engine) {
+        let city = City::open(engine).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        city.store.holds_appends();
+        let mut report = pin!(device.reports(PowerState::On));
+        for _ in 0..100 {
+            assert!(report.as_mut().now_or_never().is_none(), "answered before the commit");
+            tokio::task::yield_now().await;
+        }
+        assert!(city.operator().sees("SL001").await.actual.is_none(), "shown before the commit");
+        city.store.releases_appends();
+        report.await.ok();
+        assert_eq!(city.log().await.len(), 1);
+        assert_eq!(city.operator().sees("SL001").await.actual.unwrap().power_state, Some(PowerState::On));
+    }
+
+    async fn what_waits_together_is_committed_together_and_a_failed_batch_counts_for_nobody(engine) {
+        let city = City::open(engine).await;
+        let ids: Vec<String> = (10..30).map(|i| format!("IMEI:3512345678901{i}")).collect();
+        let devices = join_all(ids.iter().map(|id| city.claimed_device(id))).await;
+        let all_report = || {
+            let reports = devices.iter().cloned().map(|mut d| async move { d.reports(PowerState::On).await });
+            join_all(reports.collect::<Vec<_>>())
+        };
+        city.store.holds_appends();
+        let mut reports = pin!(all_report());
+        assert!(reports.as_mut().now_or_never().is_none());
+        let calls = city.store.calls();
+        city.store.releases_appends();
+        reports.await.iter().for_each(|answer| drop(answer.ok()));
+        assert!(city.store.calls() - calls <= 5, "twenty statuses in {} calls", city.store.calls() - calls);
+        assert_eq!(city.log().await.len(), 20);
+
+        city.waits(30);
+        city.store.fails(true);
+        for answer in all_report().await {
+            answer.refused(503, "UNAVAILABLE");
+        }
+        city.store.fails(false);
+        assert_eq!(city.log().await.len(), 20, "refused, so not kept");
+        all_report().await.iter().for_each(|answer| drop(answer.ok()));
+        assert_eq!(city.log().await.len(), 40);
+    }
+
+    async fn a_stop_commits_what_waits(engine) {
+        let city = City::open(engine).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        city.store.holds_appends();
+        let mut last = device.clone();
+        let mut report = pin!(last.reports(PowerState::On));
+        assert!(report.as_mut().now_or_never().is_none());
+        let mut stop = pin!(city.ccms.stop());
+        assert!(stop.as_mut().now_or_never().is_none(), "it may not stop before the commit");
+        city.store.releases_appends();
+        let (answer, ()) = futures_util::future::join(report, stop).await;
+        answer.ok();
+        device.reports(PowerState::Off).await.refused(503, "UNAVAILABLE");
+    }
+
+    async fn the_map_shows_the_last_state_at_once_after_a_crash(engine) {
+        let city = City::open(engine).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        device.reports(PowerState::Off).await.ok();
+        city.ccms.checkpoint().await;
+        city.waits(30);
+        device.reports(PowerState::On).await.ok();
+        let before = city.operator().sees_mark("SL001");
+        assert_eq!((before.state.power(), before.brightness), (Some(PowerState::On), 100));
+        assert_eq!(before.state.indicator(), Indicator::Green);
+        // Behind the checkpoint is the log: both are read.
+        let city = city.crashes().await;
+        assert_eq!(city.operator().sees_mark("SL001"), before);
+        // Nobody is offline because we were (G34).
+        city.waits(3_600);
+        let city = city.restarts().await;
+        assert_eq!(city.operator().sees_mark("SL001").state.indicator(), Indicator::Green);
+        city.waits(121);
+        assert_eq!(city.operator().sees_mark("SL001").state.indicator(), Indicator::Yellow);
+    }
+
+    async fn a_change_reaches_whoever_watches(engine) {
+        let city = City::open(engine).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        let seq = city.ccms.feed().seq();
+        device.reports(PowerState::On).await.ok();
+        let no = city.light_no("SL001").await;
+        eventually("the change is published", || async {
+            match city.ccms.feed().watch(seq) {
+                Ok((missed, _)) => missed.iter().any(|change| change.concerns(no)),
+                Err(_) => false,
+            }
+        })
+        .await;
+    }
+}

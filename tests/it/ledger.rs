@@ -1,0 +1,252 @@
+//! The real server process, killed without warning while a city of real devices reports to it: whatever it acknowledged is in
+//! the database once, and after the restart the map shows the last state at once (I1, I9).
+//!
+//! `CCMS_LEDGER_ROUNDS` says how often it is killed, `CCMS_LEDGER_LIGHTS` by how many lights it is used.
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use ccms_core::ids::{LightId, LightNo};
+use ccms_core::snapshot::Snapshot;
+use ccms_core::time::UtcMillis;
+use ccms_fleet::city::City as Plan;
+use ccms_fleet::run::{RunOptions, run};
+use ccms_service::people::SESSION_USER_KEY;
+use ccms_store::{LogPosition, ReadingRow, SessionRecord};
+use tokio::sync::watch;
+use tower_sessions::session::{Id, Record};
+
+use crate::database::{Database, Engine};
+
+const ROUNDS: usize = 3;
+const LIGHTS: usize = 500;
+/// Acknowledged statuses between two kills, so that each falls into live traffic.
+const STATUSES_PER_ROUND: usize = 120;
+/// For one wait; a round has three.
+const PATIENCE: Duration = Duration::from_secs(90);
+const SESSION: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_has_kept_what_it_acknowledged_on_sqlite() {
+    is_killed_again_and_again(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_has_kept_what_it_acknowledged_on_postgres() {
+    is_killed_again_and_again(Engine::Postgres).await;
+}
+
+async fn is_killed_again_and_again(engine: Engine) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let rounds = from_environment("CCMS_LEDGER_ROUNDS", ROUNDS);
+    let lights = from_environment("CCMS_LEDGER_LIGHTS", LIGHTS);
+    let database = Database::fresh(engine).await;
+    let folder = database.folder.path().to_owned();
+    let ledger = folder.join("ledger.csv");
+    let mut server = Server::start(&database, "127.0.0.1:0");
+    let address = server.address.clone();
+    sign_in(&database).await;
+
+    let (halt, halted) = watch::channel(false);
+    let fleet = tokio::spawn(run(fleet(&address, &folder, &ledger, lights), halted));
+    for round in 1..=rounds {
+        let before = lines(&ledger).len();
+        until(&format!("statuses flow in round {round}"), &folder, async || {
+            lines(&ledger).len() >= before + STATUSES_PER_ROUND
+        })
+        .await;
+        server.is_killed();
+        let acknowledged = lines(&ledger);
+        let kept = Kept::read(&database).await;
+        kept.holds_once(&acknowledged);
+
+        server = Server::start(&database, &address);
+        until("the server is ready", &folder, async || get(&address, "/readyz").await.is_some()).await;
+        let shown = get(&address, "/live/fleet").await.expect("the fleet");
+        let shown = Snapshot::decode(&shown).expect("a snapshot");
+        kept.is_what_is_shown(&shown, &Kept::read(&database).await);
+    }
+    halt.send(true).expect("the fleet listens");
+    let summary = fleet.await.expect("the fleet runs").expect("to its end");
+    server.is_killed();
+    Kept::read(&database).await.holds_once(&lines(&ledger));
+    assert_eq!(summary.readings_acknowledged as usize, lines(&ledger).len());
+    println!("{engine:?}: {} statuses acknowledged over {rounds} kills, all kept once", summary.readings_acknowledged);
+}
+
+fn from_environment(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+fn fleet(address: &str, folder: &Path, ledger: &Path, lights: usize) -> RunOptions {
+    RunOptions {
+        city: Plan::Delhi,
+        lamps: None,
+        lights: Some(lights),
+        seed: 1,
+        server: format!("http://{address}"),
+        state_dir: folder.join("fleet"),
+        clock_offset_seconds: 0,
+        ledger: Some(ledger.to_owned()),
+        duration_seconds: None,
+        start_spread_seconds: Some(3),
+        faults: false,
+        no_network_time: false,
+        summary_json: None,
+    }
+}
+
+/// The binary itself, as its own process. It dies with the test.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(database: &Database, listen: &str) -> Self {
+        let folder = database.folder.path();
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("server.log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ccms"));
+        // What this shell says to a server is not meant for this one.
+        for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("CCMS") || n.starts_with("LEPTOS")) {
+            command.env_remove(name);
+        }
+        let mut process = command
+            .args(["serve", "--enrolment", "open", "--listen", listen, "--database", &database.url, "--data-dir"])
+            .arg(folder)
+            .env("CCMS__LOG__LEVEL", "warn")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        let out = BufReader::new(process.stdout.take().expect("its output"));
+        let says =
+            out.lines().map_while(Result::ok).find_map(|l| Some(l.split_once("listens on http://")?.1.to_owned()));
+        let address = says.unwrap_or_else(|| panic!("the server ended: {}", log_of(folder)));
+        Self { process, address }
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed by it.
+    fn is_killed(&mut self) {
+        self.process.kill().expect("a kill");
+        self.process.wait().expect("its end");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// One line of the ledger: light, time, number.
+type Line = (LightId, UtcMillis, u32);
+
+fn lines(ledger: &Path) -> Vec<Line> {
+    let text = std::fs::read_to_string(ledger).unwrap_or_default();
+    // The last line may still be under the pen.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| parse(line).unwrap_or_else(|| panic!("{line:?} is no line of a ledger"))).collect()
+}
+
+fn parse(line: &str) -> Option<Line> {
+    let mut parts = line.split(',');
+    let (light, at, seq) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((LightId::parse(light).ok()?, UtcMillis(at.parse().ok()?), seq.parse().ok()?))
+}
+
+/// What the database holds, read beside the server.
+struct Kept {
+    lights: HashMap<LightId, LightNo>,
+    log: Vec<ReadingRow>,
+}
+
+impl Kept {
+    async fn read(database: &Database) -> Self {
+        let store = database.open().await;
+        let lights = store.lights().await.expect("lights").into_iter().map(|l| (l.id, l.no)).collect();
+        let (mut log, mut after) = (Vec::new(), LogPosition::default());
+        loop {
+            let page = store.log_after(after, 10_000).await.expect("the log");
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            log.extend(page.into_iter().map(|(_, row)| row));
+        }
+        store.close().await;
+        Self { lights, log }
+    }
+
+    fn holds_once(&self, acknowledged: &[Line]) {
+        let mut times: BTreeMap<(LightNo, UtcMillis, Option<u32>), u32> = BTreeMap::new();
+        for row in &self.log {
+            *times.entry((row.light_no, row.reading.reported_at, row.reading.seq)).or_default() += 1;
+        }
+        assert!(times.values().all(|n| *n == 1), "a status is there twice");
+        let is_missing = |(light, at, seq): &&Line| !times.contains_key(&(self.lights[light], *at, Some(*seq)));
+        let missing: Vec<&Line> = acknowledged.iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{} of {} acknowledged are gone: {missing:?}", missing.len(), acknowledged.len());
+    }
+
+    /// Each light as its newest reading says; lights that reported again since the restart may be ahead.
+    fn is_what_is_shown(&self, shown: &Snapshot, now: &Self) {
+        let again: BTreeSet<LightNo> = now.log[self.log.len()..].iter().map(|row| row.light_no).collect();
+        let mut newest: BTreeMap<LightNo, &ReadingRow> = BTreeMap::new();
+        for row in &self.log {
+            let time = |r: &ReadingRow| r.reading.ordering_time(r.received_at);
+            let held = newest.entry(row.light_no).or_insert(row);
+            if time(held) <= time(row) {
+                *held = row;
+            }
+        }
+        let marks: HashMap<u32, _> = shown.marks.iter().map(|mark| (mark.no, mark)).collect();
+        let mut compared = 0;
+        for (no, row) in newest.iter().filter(|(no, _)| !again.contains(no)) {
+            let mark = marks.get(&no.0).unwrap_or_else(|| panic!("light {no:?} is not on the map"));
+            let said = (row.reading.power_state, row.reading.brightness_percent.unwrap_or(0));
+            assert_eq!((mark.state.power(), mark.brightness), said, "light {no:?}");
+            compared += 1;
+        }
+        assert!(compared > 0, "every light had reported before the map was asked for");
+    }
+}
+
+/// A session of the administrator whom the first start made.
+async fn sign_in(database: &Database) {
+    let expires_at = UtcMillis::from_seconds(4_102_444_800);
+    let id: Id = SESSION.parse().expect("a session id");
+    let expiry_date = time::OffsetDateTime::from_unix_timestamp(expires_at.seconds()).expect("a date");
+    let data = [(SESSION_USER_KEY.to_owned(), serde_json::json!(1))].into();
+    let data = serde_json::to_string(&Record { id, data, expiry_date }).expect("JSON");
+    let store = database.open().await;
+    let created =
+        store.create_session(&SessionRecord { id: SESSION.into(), data, expires_at }).await.expect("a session");
+    assert!(created);
+    store.close().await;
+}
+
+/// The body of a 200, as the administrator's browser gets it.
+async fn get(address: &str, path: &str) -> Option<Vec<u8>> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client");
+    let asked = client.get(format!("http://{address}{path}")).header("cookie", format!("ccms={SESSION}"));
+    let answer = asked.send().await.ok().filter(|a| a.status() == 200)?;
+    Some(answer.bytes().await.ok()?.to_vec())
+}
+
+async fn until(what: &str, folder: &Path, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        panic!("not within {PATIENCE:?}: {what}. The server says: {}", log_of(folder));
+    }
+}
+
+fn log_of(folder: &Path) -> String {
+    let text = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+    text.lines().rev().take(20).collect::<Vec<_>>().join("\n")
+}

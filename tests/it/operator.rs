@@ -1,0 +1,80 @@
+//! A person at the screen, by the calls that the screen makes.
+use ccms_core::command::{CommandKind, CommandState};
+use ccms_core::ids::{CommandId, DeviceId, LightId, UserId};
+use ccms_core::snapshot::Mark;
+use ccms_core::view::LightDetail;
+use ccms_service::{Ccms, Person, Role};
+use ccms_store::NewDevice;
+
+pub struct Operator {
+    ccms: Ccms,
+    person: Person,
+}
+
+impl Operator {
+    pub fn of(ccms: &Ccms) -> Self {
+        let person = Person { id: UserId(1), email: "operator@city.example".into(), role: Role::Operator };
+        Self { ccms: ccms.clone(), person }
+    }
+
+    pub async fn commands(&self, light: &str, kind: CommandKind) -> CommandId {
+        let may = self.person.may_command().expect("an operator may command");
+        self.ccms.command(may, &light_id(light), kind).await.expect("a command is queued").command_id
+    }
+
+    pub async fn approves(&self, device: &str) {
+        let may = self.person.may_command().expect("an operator may approve");
+        self.ccms.approve_device(may, &device_id(device)).await.expect("approved");
+    }
+
+    /// Devices that wait for a person, with how often they asked.
+    pub async fn sees_waiting(&self) -> Vec<(String, u32)> {
+        let may = self.person.may_command().expect("an operator may look");
+        let waiting = self.ccms.waiting_devices(may).await.expect("a list");
+        waiting.into_iter().map(|d| (d.device_id.to_string(), d.attempts)).collect()
+    }
+
+    pub async fn registers(&self, device: &str, light: &str) {
+        let new = NewDevice {
+            device_id: device_id(device),
+            light_id: Some(light_id(light)),
+            name: format!("Light {light}"),
+            address: "Main Road".into(),
+            city: "Delhi".into(),
+            latitude: 28.6139,
+            longitude: 77.2090,
+            claim_until: None,
+            created_at: self.ccms.now(),
+        };
+        self.ccms.register(&self.person.email, new).await.expect("registered");
+    }
+
+    pub async fn sees(&self, light: &str) -> LightDetail {
+        self.ccms.light(self.person.may_view(), &light_id(light)).await.expect("a light")
+    }
+
+    /// Where a command is in its life.
+    pub async fn sees_command(&self, id: &CommandId) -> CommandState {
+        self.ccms.store().command(id).await.expect("a store").expect("a command").state
+    }
+
+    /// How the map draws a light.
+    pub fn sees_mark(&self, light: &str) -> Mark {
+        let marks = self.ccms.snapshot(self.person.may_view()).marks;
+        marks.into_iter().find(|m| m.id == light).expect("a light on the map")
+    }
+
+    /// What was written down, newest first: who did what.
+    pub async fn sees_audit(&self) -> Vec<(String, String)> {
+        let entries = self.ccms.store().audit(1_000).await.expect("the audit");
+        entries.into_iter().map(|e| (e.action, e.actor)).collect()
+    }
+}
+
+pub fn light_id(text: &str) -> LightId {
+    LightId::parse(text).expect("a light id")
+}
+
+pub fn device_id(text: &str) -> DeviceId {
+    DeviceId::parse(text).expect("a device id")
+}
