@@ -20,15 +20,15 @@ pub async fn rows_are_replaced_and_the_position_moves(database: Arc<dyn Database
     let store = database.open().await;
     let mut first: Vec<_> =
         (1..).zip(extreme_readings()).map(|(n, reading)| state(n, i64::from(n), Some(row(n, reading)))).collect();
-    first.push(CheckpointRow { promised_interval_s: u32::MAX, ..state(6, 6, None) });
+    first.push(CheckpointRow { promised_interval_s: u32::MAX, ..state(7, 7, None) });
     let shuffled: Vec<_> = first.iter().rev().cloned().collect();
     store.write_checkpoint(LogPosition(5), &shuffled).await.unwrap();
     assert_eq!(store.checkpoint().await.unwrap(), (LogPosition(5), first.clone()), "by number of the light");
 
     // Some are replaced (one loses its reading, one gains its first), one is new, the others stay.
-    let second = [state(1, 100, None), state(6, 100, Some(reading(6, 90, 9))), state(9, 100, Some(reading(9, 90, 9)))];
+    let second = [state(1, 100, None), state(7, 100, Some(reading(7, 90, 9))), state(9, 100, Some(reading(9, 90, 9)))];
     store.write_checkpoint(LogPosition(i64::MAX), &second).await.unwrap();
-    let expected = [&second[..1], &first[1..5], &second[1..]].concat();
+    let expected = [&second[..1], &first[1..6], &second[1..]].concat();
     assert_eq!(store.checkpoint().await.unwrap(), (LogPosition(i64::MAX), expected.clone()));
 
     store.write_checkpoint(LogPosition(7), &[]).await.unwrap();

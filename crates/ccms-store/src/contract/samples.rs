@@ -91,7 +91,7 @@ pub fn row(light: u32, reading: Reading) -> ReadingRow {
     }
 }
 
-/// Nothing at all, everything at its least, everything at its most, and a clock of 1970.
+/// Nothing at all, everything at its least, at its most and different from all others, a clock of 1969 and one of 9999.
 pub fn extreme_readings() -> Vec<Reading> {
     let least = Reading {
         reported_at: UtcMillis(at(1).0 + 1),
@@ -128,10 +128,29 @@ pub fn extreme_readings() -> Vec<Reading> {
         flags: ReadingFlags(u32::MAX),
         ..Reading::default()
     };
+    // No two columns alike, so that none can stand in for another.
+    let distinct = Reading {
+        reported_at: UtcMillis(at(3).0 + 7),
+        seq: Some(11),
+        power_state: Some(PowerState::Off),
+        brightness_percent: Some(12),
+        temperature_dc: Some(-13),
+        battery_percent: Some(14),
+        signal_percent: Some(15),
+        uptime_s: Some(16),
+        voltage_dv: Some(17),
+        current_ma: Some(18),
+        power_dw: Some(19),
+        frequency_chz: Some(20),
+        energy_wh: Some(21),
+        error_flags: vec!["b".into(), "a".into()],
+        flags: ReadingFlags(22),
+        ..Reading::default()
+    };
     let nothing = Reading { reported_at: at(0), ..Reading::default() };
     let early = Reading { reported_at: UtcMillis(-1), flags: ReadingFlags::CLOCK_SUSPECT, ..Reading::default() };
     let late = Reading { reported_at: UtcMillis(253_402_300_799_999), seq: Some(3), ..Reading::default() };
-    vec![nothing, least, most, early, late]
+    vec![nothing, least, most, distinct, early, late]
 }
 
 pub fn command(id: &str, device: &DeviceRecord, light: &LightRecord, kind: CommandKind, seconds: i64) -> Command {
