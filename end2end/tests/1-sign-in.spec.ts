@@ -44,6 +44,7 @@ test('next leads only to this site', async ({ page }) => {
     await page.goto(`/sign-in?next=${encodeURIComponent(next)}`);
     await signIn(page, 'operator');
     await expect(page).toHaveURL(/127\.0\.0\.1:\d+\/map$/);
+    await live(page);
     await page.context().clearCookies();
   }
 });
