@@ -84,10 +84,14 @@ export class City {
     if (!ready.ok) throw new Error(`/readyz says ${ready.status}`);
   }
 
-  /** One device for every real lamp. Without faults all of them are in order, and a test makes the one that is not. */
+  /**
+   * One device for every real lamp, not all in one moment: letting a device in takes two commits, and one that was not
+   * answered in 10 s asks again only after five minutes. Without faults all of them are in order, and a test makes the
+   * one that is not.
+   */
   async populate({ faults = false } = {}): Promise<void> {
     this.fleet = this.run('fleet', FLEET, [
-      ...['run', '--city', 'helsinki', '--seed', '1', '--faults', String(faults), '--start-spread-seconds', '3'],
+      ...['run', '--city', 'helsinki', '--seed', '1', '--faults', String(faults), '--start-spread-seconds', '10'],
       ...['--server', this.url, '--state-dir', join(this.data, 'fleet')],
       ...['--clock-offset-seconds', String(this.offsetSeconds)],
     ]);
