@@ -41,8 +41,14 @@ pub fn Confirm(asked: Asked) -> impl IntoView {
             }
         });
     };
+    // The event comes a moment after the closing. If the next question is open by then, it is not about that one.
+    let closed = move |_| {
+        if dialog.get_untracked().is_none_or(|dialog| !dialog.open()) {
+            asked.set(None);
+        }
+    };
     view! {
-        <dialog node_ref=dialog class="card" aria-labelledby="confirm-title" data-testid="confirm" on:close=move |_| asked.set(None)>
+        <dialog node_ref=dialog class="card" aria-labelledby="confirm-title" data-testid="confirm" on:close=closed>
             <form on:submit=send>
                 <h2 id="confirm-title">{question}</h2>
                 <p class="alert" role="alert" hidden=move || refusal.get().is_none()>{move || refusal.get()}</p>
