@@ -16,8 +16,10 @@ pub fn DevicesPage() -> impl IntoView {
         <Title text="Devices"/>
         <div class="sheet">
             <header class="sheet-head">
-                <h1>"Devices that wait"</h1>
-                <p class="quiet">"Controllers that asked to be let in. Approve those you know; a controller fetches its key when it asks again."</p>
+                <div>
+                    <h1>"Devices that wait"</h1>
+                    <p class="quiet">"Controllers that asked to be let in. Approve those you know; a controller fetches its key when it asks again."</p>
+                </div>
             </header>
             <p class="alert" role="alert" hidden=move || refusal().is_none()>{move || refusal().unwrap_or_default()}</p>
             <Transition fallback=|| view! { <p class="quiet" role="status">"Asking who waits"</p> }>

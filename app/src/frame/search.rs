@@ -51,7 +51,9 @@ pub fn Search() -> impl IntoView {
     let navigate = use_navigate();
     let leave = StoredValue::new(move |path: String| {
         open.set(false);
+        hits.set(None);
         if let Some(input) = input.get_untracked() {
+            input.set_value("");
             _ = input.blur();
         }
         navigate(&path, NavigateOptions { scroll: false, ..Default::default() });

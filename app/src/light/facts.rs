@@ -45,10 +45,10 @@ pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
     let commanded = move || detail.with(|d| d.commanded.clone());
     let asked = move || match commanded() {
         Some(c) => (words::kind(&c.kind), clock.age(c.requested_at)),
-        None => (words::follows_schedule(detail.with(|d| d.scheduled)).into(), String::new()),
+        None => ("By schedule".into(), words::scheduled(detail.with(|d| d.scheduled)).into()),
     };
     let delivered = move || match commanded() {
-        None => ("Nothing open", String::new()),
+        None => ("–", "nothing to deliver".into()),
         Some(c) => match (c.state, c.delivered_at) {
             (_, Some(at)) => ("Yes", clock.age(at)),
             (CommandState::Queued, None) => ("Not yet", "at its next poll".into()),

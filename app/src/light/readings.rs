@@ -70,7 +70,8 @@ fn values(r: &ReadingView) -> Vec<(&'static str, String, &'static str)> {
         of("Voltage", r.voltage_v, 1, "V"),
         of("Current", r.current_a, 3, "A"),
         of("Frequency", r.frequency_hz, 2, "Hz"),
-        of("Energy", r.energy_kwh, 1, "kWh"),
+        // A meter that has run for years needs no tenths, and has no room for them.
+        of("Energy", r.energy_kwh, if r.energy_kwh.is_some_and(|e| e >= 1_000.0) { 0 } else { 1 }, "kWh"),
         of("Temperature", r.temperature_c, 1, "°C"),
         of("Battery", r.battery_percent.map(f64::from), 0, "%"),
         of("Signal", r.signal_percent.map(f64::from), 0, "%"),

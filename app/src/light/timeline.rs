@@ -31,7 +31,7 @@ pub fn Timeline(detail: RwSignal<LightDetail>) -> impl IntoView {
                 </p>
                 <ol class="steps" aria-label="Steps">{steps}</ol>
                 <p class="quiet command-by">{command.requested_by}</p>
-                {command.detail.map(|text| view! { <p class="quiet">{text}</p> })}
+                {command.detail.filter(|_| tells(state)).map(|text| view! { <p class="command-detail">{text}</p> })}
             </li>
         }
     };
@@ -45,6 +45,11 @@ pub fn Timeline(detail: RwSignal<LightDetail>) -> impl IntoView {
             <p class="quiet" hidden=move || !commands().is_empty()>"Nobody has commanded this light yet. It follows its schedule."</p>
         </section>
     }
+}
+
+/// Whether what the device said of the result is worth reading: not when all went well.
+const fn tells(state: CommandState) -> bool {
+    matches!(state, CommandState::Failed | CommandState::Rejected | CommandState::Unverified)
 }
 
 struct Step {

@@ -98,17 +98,17 @@ pub fn cause(detail: &LightDetail, silence: Option<String>) -> String {
 }
 
 /// What the schedule wants, when nobody commanded anything.
-pub const fn follows_schedule(wants: PowerState) -> &'static str {
+pub const fn scheduled(wants: PowerState) -> &'static str {
     match wants {
-        PowerState::On => "On by schedule",
-        PowerState::Off => "Off by schedule",
+        PowerState::On => "on at this hour",
+        PowerState::Off => "off at this hour",
     }
 }
 
 /// A short form of a cause, for tables.
 pub const fn cause_short(cause: Option<Cause>) -> &'static str {
     match cause {
-        None => "In order",
+        None => "Normal",
         Some(Cause::NeverSeen) => "Never seen",
         Some(Cause::DeviceError) => "Device error",
         Some(Cause::Overheating) => "Too hot",

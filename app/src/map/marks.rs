@@ -105,7 +105,7 @@ fn stamps(pen: &Pen<'_>, fleet: &Fleet, lights: &[usize], sprites: &mut Option<S
     }
     let Some(sprites) = sprites else { return };
     let at = |i: usize| pen.camera.to_screen(fleet.x[i], fleet.y[i]);
-    _ = pen.context.set_global_composite_operation(if pen.colours.dark { "lighter" } else { "source-over" });
+    _ = pen.context.set_global_composite_operation(if pen.colours.dark { "lighten" } else { "darken" });
     for i in lights.iter().copied().filter(|i| fleet.state[*i].power() == Some(PowerState::On)) {
         sprites.stamp_glow(pen.context, at(i), fleet.brightness[i]);
     }

@@ -14,13 +14,13 @@ pub struct Colours {
     pub street_name: String,
     /// In the order of `Indicator::ALL`.
     pub indicator: [String; 4],
-    pub lamp: String,
-    pub lamp_core: String,
+    /// The brightest that lamps together make their ground.
+    pub glow: String,
     pub label: String,
     pub halo: String,
     pub command: String,
     pub surface: String,
-    /// Lamps add their light to a dark ground; on a light one they only tint it.
+    /// Lamps lighten a dark ground; a light one they tint.
     pub dark: bool,
 }
 
@@ -40,8 +40,7 @@ impl Colours {
             green_area: of("--map-green"),
             street_name: of("--map-name"),
             indicator: ["--green", "--yellow", "--red", "--gray"].map(of),
-            lamp: of("--lamp"),
-            lamp_core: of("--lamp-core"),
+            glow: of("--map-glow"),
             label: of("--map-label"),
             halo: of("--map-halo"),
             command: of("--focus"),

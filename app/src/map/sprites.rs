@@ -23,6 +23,8 @@ pub fn diameter_px(zoom: f64) -> f64 {
 
 /// Room around a mark in its tile, in diameters.
 const TILE_PER_DIAMETER: f64 = 2.0;
+/// How much larger a critical light is drawn: it must be found at a glance.
+const CRITICAL_GROWTH: f64 = 1.3;
 /// Width of the glow in diameters.
 const GLOW_PER_DIAMETER: f64 = 7.0;
 
@@ -54,7 +56,8 @@ impl Sprites {
             for lit in [false, true] {
                 let x = tile * (f64::from(u8::from(lit)) + 0.5);
                 let y = tile * (slot(indicator) as f64 + 0.5);
-                paint(&context, (x, y), diameter / 2.0, indicator, lit, colours);
+                let r = diameter / 2.0 * if indicator == Indicator::Red { CRITICAL_GROWTH } else { 1.0 };
+                paint(&context, (x, y), r, indicator, lit, colours);
             }
         }
         let glow_side = (diameter * GLOW_PER_DIAMETER * ratio).ceil() / ratio;
@@ -72,7 +75,8 @@ impl Sprites {
         self.key == Self::key(zoom, ratio)
     }
 
-    /// The light around a lit lamp; `brightness` 0 to 100.
+    /// The light around a lit lamp; `brightness` 0 to 100. Stamped with `lighten` on a dark ground and `darken` on a light one, so
+    /// that many lamps together reach the glow's own colour and never burn out.
     pub fn stamp_glow(&self, context: &CanvasRenderingContext2d, (x, y): (f64, f64), brightness: u8) {
         context.set_global_alpha(0.25 + 0.75 * f64::from(brightness.min(100)) / 100.0);
         let (side, half) = (self.glow_side, self.glow_side / 2.0);
@@ -147,23 +151,23 @@ fn paint(
         context.stroke();
     };
     match indicator {
-        Indicator::Red => sign(&[[-0.42, -0.42, 0.42, 0.42], [-0.42, 0.42, 0.42, -0.42]]),
-        Indicator::Yellow => sign(&[[-0.5, 0.0, 0.5, 0.0]]),
-        Indicator::Green if lit => {
-            context.set_fill_style_str(&colours.lamp_core);
-            circle(r * 0.42);
-            context.fill();
+        Indicator::Red => {
+            if lit {
+                // The only white on the map: it is seen first.
+                context.set_stroke_style_str("#ffffff");
+            }
+            sign(&[[-0.4, -0.4, 0.4, 0.4], [-0.4, 0.4, 0.4, -0.4]]);
         }
+        Indicator::Yellow => sign(&[[-0.5, 0.0, 0.5, 0.0]]),
         Indicator::Green | Indicator::Gray => {}
     }
 }
 
 fn paint_glow(context: &CanvasRenderingContext2d, half: f64, colours: &Colours) {
     let Ok(gradient) = context.create_radial_gradient(half, half, 0.0, half, half, half) else { return };
-    let [r, g, b] = super::palette::rgb(&colours.lamp);
-    let strength = if colours.dark { 0.62 } else { 0.5 };
-    for (at, alpha) in [(0.0, 1.0), (0.18, 0.62), (0.4, 0.22), (0.7, 0.06), (1.0, 0.0)] {
-        _ = gradient.add_color_stop(at, &format!("rgba({r}, {g}, {b}, {})", alpha * strength));
+    let [r, g, b] = super::palette::rgb(&colours.glow);
+    for (at, alpha) in [(0.0, 0.85), (0.2, 0.6), (0.45, 0.24), (0.72, 0.07), (1.0, 0.0)] {
+        _ = gradient.add_color_stop(at, &format!("rgba({r}, {g}, {b}, {alpha})"));
     }
     context.set_fill_style_canvas_gradient(&gradient);
     context.fill_rect(0.0, 0.0, 2.0 * half, 2.0 * half);
