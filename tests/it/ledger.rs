@@ -23,7 +23,7 @@ use crate::database::{Database, Engine};
 const ROUNDS: usize = 3;
 const LIGHTS: usize = 500;
 /// Acknowledged statuses between two kills, so that each falls into live traffic.
-const STATUSES_PER_ROUND: usize = 120;
+const STATUSES_PER_ROUND: usize = 60;
 /// For one wait; a round has three.
 const PATIENCE: Duration = Duration::from_secs(90);
 const SESSION: &str = "AAAAAAAAAAAAAAAAAAAAAQ";

@@ -12,7 +12,7 @@ use ccms_core::reading::PowerState;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_device::Lamp;
 use ccms_fleet::world::{Faults, Request, Resident, Response, Rules, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::city::City;
@@ -31,7 +31,7 @@ const EVENING: UtcMillis = UtcMillis::from_seconds(1_765_975_500);
 #[derive(Default)]
 struct Wire {
     /// What devices said of each command.
-    acks: BTreeMap<CommandId, BTreeSet<String>>,
+    acks: BTreeMap<CommandId, Vec<String>>,
     handed_out: BTreeSet<CommandId>,
     lights: BTreeMap<usize, String>,
 }
@@ -47,7 +47,14 @@ impl Wire {
         if request.path.ends_with("command-ack") {
             let ack: Value = serde_json::from_slice(&request.body).expect("a device writes JSON");
             let id = CommandId::parse(ack["command_id"].as_str().expect("an id")).expect("an id");
-            self.acks.entry(id).or_default().insert(ack["status"].as_str().expect("a status").to_owned());
+            let told = self.acks.entry(id).or_default();
+            told.push(format!("{} at {}", ack["status"], ack["execution_timestamp"]));
+            // Every other first one is swallowed by something on the way that says 200: the device believes it, the server
+            // never heard it, and hands the command out again to a device that has done it.
+            if told.len() == 1 && self.acks.len().is_multiple_of(2) {
+                let taken = json!({"status": "success", "message": "", "server_timestamp": request.at.to_string()});
+                return Response { status: 200, body: taken.to_string().into_bytes() };
+            }
         }
         let asked = builder.body(Body::from(request.body)).expect("a request");
         let answer = crate::answer::Answer::of(city.router.clone().oneshot(asked).await.expect("never fails")).await;
@@ -108,7 +115,7 @@ async fn a_calm_evening_of_twenty_lights() {
 }
 
 async fn a_day(lights: usize, seed: u64) {
-    let faults = Faults { lost_request: 0.02, lost_response: 0.02, server_error: 0.01, crashes_per_day: 3.0 };
+    let faults = Faults { lost_request: 0.03, lost_response: 0.05, server_error: 0.01, crashes_per_day: 3.0 };
     let rules = Rules { lights, seed, faults, ..Rules::default() };
     println!("replay with {rules:?}");
     let mut world = World::new(rules);
@@ -204,12 +211,14 @@ async fn every_command_has_one_effect(
     wire: &Wire,
     commanded: &[(usize, CommandKind, CommandId)],
 ) {
-    let mut executed = 0;
+    let (mut executed, mut repeated) = (0, 0);
     for (device, kind, id) in commanded {
         let state = city.operator().sees_command(id).await;
         assert!(!state.is_live() || *id == commanded[commanded.len() - 1].2, "{id} is {state:?} to this day");
         if let Some(told) = wire.acks.get(id) {
-            assert_eq!(told.len(), 1, "device {device} changed its mind about {id}: {told:?}");
+            // A repeated acknowledgement names the time of the one execution.
+            assert!(told.iter().all(|t| *t == told[0]), "device {device} tells two stories of {id}: {told:?}");
+            repeated += usize::from(told.len() > 1);
             executed += usize::from(state == CommandState::Executed);
         }
         // Each brightness is asked for once a day. The lamp turns to it once; after a power cut it may find back to it.
@@ -220,6 +229,7 @@ async fn every_command_has_one_effect(
         }
     }
     assert!(executed * 2 > commanded.len(), "{executed} of {} were executed", commanded.len());
+    assert!(repeated > 0, "no answer to an acknowledgement was lost: a day too calm to show anything");
 }
 
 /// How often the lamp went from burning at another level to this one.
