@@ -17,20 +17,25 @@ use crate::config::Config;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Without one the server runs.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server.
-    Serve(ConfigArgs),
+    Serve,
     /// Read the configuration, say what is wrong with it, and print it without its secrets.
-    CheckConfig(ConfigArgs),
+    CheckConfig,
     /// Manage the people who sign in.
-    Admin(AdminArgs),
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Manage devices; works beside a running server.
-    Device(DeviceArgs),
+    #[command(subcommand)]
+    Device(DeviceCommand),
 }
 
 #[derive(Debug, Args, Clone, Default)]
@@ -52,16 +57,8 @@ pub struct ConfigArgs {
     pub enrolment: Option<String>,
 }
 
-#[derive(Debug, Args)]
-pub struct AdminArgs {
-    #[command(subcommand)]
-    command: AdminCommand,
-    #[command(flatten)]
-    config: ConfigArgs,
-}
-
 #[derive(Debug, Subcommand)]
-enum AdminCommand {
+pub enum AdminCommand {
     /// Make a person who can sign in.
     Create {
         #[arg(long)]
@@ -74,16 +71,8 @@ enum AdminCommand {
     },
 }
 
-#[derive(Debug, Args)]
-pub struct DeviceArgs {
-    #[command(subcommand)]
-    command: DeviceCommand,
-    #[command(flatten)]
-    config: ConfigArgs,
-}
-
 #[derive(Debug, Subcommand)]
-enum DeviceCommand {
+pub enum DeviceCommand {
     /// Register a device with its light, so that it can be approved and claim its place.
     Add {
         #[arg(long)]
@@ -124,9 +113,9 @@ pub fn check_config(args: &ConfigArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn admin(args: &AdminArgs) -> anyhow::Result<()> {
-    let AdminCommand::Create { email, role, .. } = &args.command;
-    let config = Config::load(&args.config)?;
+pub fn admin(args: &ConfigArgs, command: &AdminCommand) -> anyhow::Result<()> {
+    let AdminCommand::Create { email, role, .. } = command;
+    let config = Config::load(args)?;
     let mut password = String::new();
     std::io::stdin().read_to_string(&mut password).context("reading the password from standard input")?;
     let password = password.trim_end_matches(['\r', '\n']);
@@ -141,11 +130,11 @@ pub fn admin(args: &AdminArgs) -> anyhow::Result<()> {
     })
 }
 
-pub fn device(args: &DeviceArgs) -> anyhow::Result<()> {
-    let config = Config::load(&args.config)?;
+pub fn device(args: &ConfigArgs, command: &DeviceCommand) -> anyhow::Result<()> {
+    let config = Config::load(args)?;
     runtime()?.block_on(async {
         let store = boot::open_store(&config).await?;
-        let result = device_command(&config, &store, &args.command).await;
+        let result = device_command(&config, &store, command).await;
         store.close().await;
         result
     })

@@ -8,11 +8,12 @@ fn main() -> ExitCode {
     // Two libraries sign and encrypt; both take the same provider, once per process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let result = match Cli::parse().command {
-        Command::Serve(args) => ccms::cli::serve(&args),
-        Command::CheckConfig(args) => ccms::cli::check_config(&args),
-        Command::Admin(args) => ccms::cli::admin(&args),
-        Command::Device(args) => ccms::cli::device(&args),
+    let Cli { config, command } = Cli::parse();
+    let result = match command.unwrap_or(Command::Serve) {
+        Command::Serve => ccms::cli::serve(&config),
+        Command::CheckConfig => ccms::cli::check_config(&config),
+        Command::Admin(command) => ccms::cli::admin(&config, &command),
+        Command::Device(command) => ccms::cli::device(&config, &command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

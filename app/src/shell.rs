@@ -5,12 +5,13 @@
 #![cfg_attr(not(feature = "ssr"), allow(unused))]
 
 /// The content policy of every page. Tiles are the only thing that may come from elsewhere, and only if the city
-/// configured them.
-pub fn csp(nonce: &str, tile_origin: Option<&str>) -> String {
+/// configured them; `reload` is the socket over which `cargo leptos watch` says that a new build is there.
+pub fn csp(nonce: &str, tile_origin: Option<&str>, reload: Option<&str>) -> String {
     let (space, tiles) = tile_origin.map_or(("", ""), |origin| (" ", origin));
+    let (gap, reload) = reload.map_or(("", ""), |socket| (" ", socket));
     format!(
         "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'nonce-{nonce}'; \
-         img-src 'self' data:{space}{tiles}; connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
+         img-src 'self' data:{space}{tiles}; connect-src 'self'{gap}{reload}; object-src 'none'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
     )
 }
 
@@ -96,10 +97,17 @@ mod server {
         }
 
         fn set(&self, origin: Option<&str>) {
-            if let Ok(value) = HeaderValue::from_str(&csp(&self.1, origin)) {
+            if let Ok(value) = HeaderValue::from_str(&csp(&self.1, origin, live_reload().as_deref())) {
                 self.0.insert_header(header::CONTENT_SECURITY_POLICY, value);
             }
         }
+    }
+
+    /// Set by `cargo leptos watch` alone.
+    fn live_reload() -> Option<String> {
+        std::env::var_os("LEPTOS_WATCH")?;
+        let port = std::env::var("LEPTOS_RELOAD_PORT").ok()?.parse::<u16>().ok()?;
+        Some(format!("ws://127.0.0.1:{port} ws://localhost:{port}"))
     }
 
     /// Every page starts with the narrow policy.
@@ -116,9 +124,9 @@ mod tests {
 
     #[test]
     fn the_policy_opens_only_for_configured_tiles() {
-        assert!(csp("abc", None).contains("img-src 'self' data:; "));
-        assert!(csp("abc", Some("https://t.example")).contains("img-src 'self' data: https://t.example; "));
-        assert!(!csp("abc", None).contains("unsafe-inline"));
+        assert!(csp("abc", None, None).contains("img-src 'self' data:; "));
+        assert!(csp("abc", Some("https://t.example"), None).contains("img-src 'self' data: https://t.example; "));
+        assert!(!csp("abc", None, None).contains("unsafe-inline"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The handle that everything calls. Cheap to clone; all clones are one system.
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use ccms_core::ids::CommandId;
+use ccms_core::ids::{CommandId, DeviceId};
 use ccms_core::time::UtcMillis;
 use ccms_store::{DynStore, LogPosition};
 use tokio::sync::{Semaphore, watch};
@@ -20,6 +21,9 @@ use crate::sun::CityTime;
 #[derive(Clone)]
 pub struct Ccms(Arc<Inner>);
 
+/// Devices of different lanes enrol at the same time.
+const ENROLMENT_LANES: usize = 64;
+
 pub(crate) struct Inner {
     pub settings: Settings,
     pub clock: Clock,
@@ -31,8 +35,8 @@ pub(crate) struct Inner {
     pub city_time: CityTime,
     pub failures: Failures,
     pub hash_permits: Semaphore,
-    /// Serialises enrolment, so that one device's simultaneous configures cannot both register it.
-    pub enrolling: tokio::sync::Mutex<()>,
+    /// Serialises the enrolment of each device, so that its simultaneous configures cannot both register it.
+    pub enrolling: [tokio::sync::Mutex<()>; ENROLMENT_LANES],
     pub position: Arc<watch::Sender<LogPosition>>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
@@ -96,6 +100,13 @@ impl Ccms {
 
     pub(crate) fn hash_permits(&self) -> &Semaphore {
         &self.0.hash_permits
+    }
+
+    /// Held while a device enrols.
+    pub(crate) fn enrolment_lane(&self, id: &DeviceId) -> &tokio::sync::Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        &self.0.enrolling[hasher.finish() as usize % ENROLMENT_LANES]
     }
 
     /// An id that nobody can guess.

@@ -116,7 +116,7 @@ impl Ccms {
 
     /// A device that has no credentials yet.
     async fn enrol(&self, id: &DeviceId, request: &ConfigureRequest, now: UtcMillis) -> Result<Claimed, Refusal> {
-        let _one_at_a_time = self.inner().enrolling.lock().await;
+        let _one_at_a_time = self.enrolment_lane(id).lock().await;
         let open = self.settings().enrolment == EnrolmentMode::Open;
         let device = match self.store().device(id).await? {
             Some(d) if d.state == DeviceState::Claimed => return Ok(Claimed { device: d.no, credentials: None }),

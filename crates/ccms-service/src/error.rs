@@ -21,7 +21,7 @@ impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict { what } => {
-                Self::Invalid { field: "id", message: format!("This {what} already exists.") }
+                Self::Invalid { field: "id", message: format!("There is {what} already.") }
             }
             other => {
                 tracing::error!(error = %other, "the store failed");

@@ -64,7 +64,7 @@ impl Ccms {
             intake,
             city_time,
             failures: Failures::default(),
-            enrolling: tokio::sync::Mutex::default(),
+            enrolling: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             position,
             stop,
             tasks: tracker,

@@ -23,7 +23,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) ->
 }
 
 pub(crate) async fn write(store: &PostgresStore, entry: &AuditEntry) -> StoreResult<()> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     insert(&mut tx, entry).await?;
     tx.commit().await.map_err(failed)
 }

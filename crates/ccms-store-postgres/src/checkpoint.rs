@@ -11,7 +11,7 @@ use crate::{PostgresStore, failed};
 const PIECE_ROWS: usize = 10_000;
 
 pub(crate) async fn write(store: &PostgresStore, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     // The position first: its row lock makes two processes that write checkpoints take turns.
     sqlx::query!("UPDATE checkpoint SET log_position = $1", upto.0).execute(&mut *tx).await.map_err(failed)?;
     for piece in rows.chunks(PIECE_ROWS) {

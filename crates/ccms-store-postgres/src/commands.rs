@@ -54,7 +54,7 @@ pub(crate) async fn enqueue(
     command: &Command,
     audit: &AuditEntry,
 ) -> StoreResult<Vec<CommandId>> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     // Two requests for one light take turns, or neither would see the other's command as the one to supersede.
     let light = i64::from(command.light_no.0);
     sqlx::query!("SELECT no FROM lights WHERE no = $1 FOR NO KEY UPDATE", light)
@@ -108,7 +108,7 @@ pub(crate) async fn enqueue(
 }
 
 pub(crate) async fn change(store: &PostgresStore, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     // In turns, or two batches that touch the same commands in another order could wait for each other for ever.
     lock(&mut tx, Lock::CommandChanges).await?;
     let mut applied = Vec::with_capacity(changes.len());

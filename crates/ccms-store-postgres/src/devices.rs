@@ -159,7 +159,7 @@ pub(crate) async fn waiting(store: &PostgresStore, limit: u32) -> StoreResult<Ve
 }
 
 pub(crate) async fn save_reported(store: &PostgresStore, device: DeviceNo, reported: &Reported) -> StoreResult<()> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     write_reported(&mut tx, device, reported).await?;
     tx.commit().await.map_err(failed)
 }

@@ -16,7 +16,7 @@ pub(crate) async fn register(
     new: NewDevice,
     audit: &AuditEntry,
 ) -> StoreResult<(DeviceRecord, LightRecord)> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     let id = new.device_id.as_str();
     let claim_until = new.claim_until.map(Instant);
     lock(&mut tx, Lock::Numbering).await?;
@@ -101,7 +101,7 @@ async fn insert_light(connection: &mut PgConnection, new: NewDevice, device: Dev
 }
 
 pub(crate) async fn note_pending(store: &PostgresStore, note: &PendingNote) -> StoreResult<()> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     let id = note.device_id.as_str();
     lock(&mut tx, Lock::Numbering).await?;
     let counted = sqlx::query!(
@@ -139,7 +139,7 @@ pub(crate) async fn open_claim_window(
     until: UtcMillis,
     audit: &AuditEntry,
 ) -> StoreResult<bool> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     let id = id.as_str();
     let opened = sqlx::query!(
         "UPDATE devices SET claim_until = $1, attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
@@ -159,7 +159,7 @@ pub(crate) async fn open_claim_window(
 }
 
 pub(crate) async fn claim(store: &PostgresStore, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     let claimed = sqlx::query!(
         "UPDATE devices SET state = 'claimed', claimed_at = $1, claim_until = NULL,
              attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL

@@ -17,7 +17,7 @@ use ccms_core::command::Command;
 use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
 use ccms_core::time::UtcMillis;
 use ccms_store::*;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 mod audit;
 mod checkpoint;
@@ -33,6 +33,15 @@ mod readings;
 /// A handle to one database. Its methods are those of [`Store`].
 pub struct PostgresStore {
     pool: PgPool,
+}
+
+impl PostgresStore {
+    /// A transaction. It begins in a task of its own: a caller that gives up in between (a device that hung up) would
+    /// otherwise hand a connection back to the pool with a transaction open that nobody commits.
+    async fn begin(&self) -> StoreResult<Transaction<'static, Postgres>> {
+        let pool = self.pool.clone();
+        tokio::spawn(async move { pool.begin().await }).await.map_err(StoreError::unavailable)?.map_err(failed)
+    }
 }
 
 /// Every failure the SQL itself does not foresee is the database's.

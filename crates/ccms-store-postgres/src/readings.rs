@@ -20,7 +20,7 @@ use crate::{Lock, PostgresStore, checkpoint, failed, lock};
 const LATEST_SCAN_ROWS: i64 = 2_000_000;
 
 pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreResult<Appended> {
-    let mut tx = store.pool.begin().await.map_err(failed)?;
+    let mut tx = store.begin().await?;
     lock(&mut tx, Lock::Log).await?;
     let light_no: Vec<i64> = rows.iter().map(|r| r.light_no.0.into()).collect();
     let c: Columns = rows.iter().map(Some).collect();

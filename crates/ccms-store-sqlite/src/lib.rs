@@ -38,9 +38,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// A transaction that may write, from its first statement on.
+    /// A transaction that may write, from its first statement on. It begins in a task of its own: a caller that gives up
+    /// in between (a device that hung up) must not leave the one writer with a transaction open that nobody commits.
     async fn begin(&self) -> StoreResult<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+        let writer = self.writer.clone();
+        let begun = tokio::spawn(async move { writer.begin_with("BEGIN IMMEDIATE").await });
+        begun.await.map_err(StoreError::unavailable)?.map_err(failed)
     }
 }
 

@@ -105,8 +105,8 @@ fn parse_list(body: &[u8], received_at: UtcMillis) -> Result<Vec<StatusMessage>,
     }
     list.into_iter()
         .map(|raw| {
-            let wire = super::object(raw.get().as_bytes())
-                .map_err(|_| BadBody::Shape("every reading must be an object"))?;
+            let wire =
+                super::object(raw.get().as_bytes()).map_err(|_| BadBody::Shape("every reading must be an object"))?;
             message(wire, received_at)
         })
         .collect()
