@@ -10,6 +10,8 @@
 //!
 //! and these are the tests: [`architecture`], [`contract`], [`enrolment`], [`tokens`], [`commands`], [`status`],
 //! [`durability`], [`bad_input`], [`sockets`], [`night`] (virtual time), [`ledger`] (killed processes).
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
+
 #[macro_use]
 mod database;
 
