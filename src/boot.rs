@@ -74,7 +74,7 @@ async fn greet_first_start(ccms: &Ccms) -> anyhow::Result<()> {
     }
     // 32 letters and digits that cannot be mistaken for one another: five bits each, 100 bits in all.
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let bits: u128 = rand::random();
+    let bits = ccms_service::chance::bits();
     let password: String = (0..20).map(|i| char::from(ALPHABET[(bits >> (5 * i)) as usize & 31])).collect();
     ccms.create_person(FIRST_ADMIN, &password, Role::Admin).await?;
     println!("First start. Sign in as {FIRST_ADMIN} with the password {password}\nIt is shown this once.");

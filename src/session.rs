@@ -4,10 +4,11 @@ use std::fmt;
 use async_trait::async_trait;
 use ccms_core::ids::UserId;
 use ccms_core::time::UtcMillis;
+use ccms_service::clock::Clock;
 use ccms_service::{Ccms, Person};
 use ccms_store::{SessionRecord, StoreError};
 use tower_sessions::cookie::SameSite;
-use tower_sessions::cookie::time::{Duration, OffsetDateTime};
+use tower_sessions::cookie::time::Duration;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
@@ -74,7 +75,7 @@ impl SessionStore for StoredSessions {
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         // Sessions live by real time, whatever a demonstration's clock says.
-        let now = UtcMillis((OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64);
+        let now = Clock::system(0).now();
         let Some(row) = self.0.store().session(&id.to_string(), now).await.map_err(backend)? else { return Ok(None) };
         serde_json::from_str(&row.data).map(Some).map_err(|e| Error::Decode(e.to_string()))
     }

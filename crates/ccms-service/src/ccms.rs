@@ -111,6 +111,6 @@ impl Ccms {
 
     /// An id that nobody can guess.
     pub(crate) fn new_command_id(&self) -> CommandId {
-        CommandId::from_random(rand::random())
+        CommandId::from_random(crate::chance::bits())
     }
 }

@@ -12,6 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::chance;
+
 /// 256 random bits.
 #[derive(Clone)]
 pub struct MasterKey([u8; 32]);
@@ -35,7 +37,10 @@ pub enum KeyError {
 
 impl MasterKey {
     pub fn random() -> Self {
-        Self(rand::random())
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&chance::bits().to_le_bytes());
+        key[16..].copy_from_slice(&chance::bits().to_le_bytes());
+        Self(key)
     }
 
     /// Reads the key, or makes one with permissions 0600 when there is no such file.

@@ -1,7 +1,7 @@
 //! Every use case of CCMS, once. The device API, the screen and later MQTT and the REST API call the same methods of one
 //! handle, [`Ccms`]; nothing else touches the store or the live state.
 //!
-//! - [`clock`]     the only place that reads the time
+//! - [`clock`]     the only place that reads the time, and [`chance`] the only one that asks for randomness
 //! - [`settings`]  what a city can set
 //! - [`keys`]      the master key and the device tokens derived from it
 //! - [`people`]    who signs in, and the proofs of what they may do
@@ -17,6 +17,7 @@
 //! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
 mod approval;
 mod ccms;
+pub mod chance;
 pub mod clock;
 mod commands;
 mod enrolment;

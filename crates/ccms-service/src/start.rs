@@ -56,7 +56,7 @@ impl Ccms {
         let ccms = Self::new(Inner {
             hash_permits: Semaphore::new(settings.password_hashes_at_once.max(1)),
             settings,
-            feed: Feed::new(u64::from(rand::random::<u32>()) << 20),
+            feed: Feed::new((crate::chance::bits() as u64 >> 32) << 20),
             clock,
             store,
             keys: TokenKeys::new(master),
