@@ -22,12 +22,15 @@ const STALE_AFTER_MS: i64 = 15_000;
 const RETRY_MS: [u64; 5] = [500, 1_000, 2_000, 4_000, 8_000];
 const UNAUTHORISED: u16 = 401;
 
+/// What the browser calls with each event.
+type Listener = Closure<dyn FnMut(MessageEvent)>;
+
 /// An open line. Dropping it leaves it running; [`Stream::close`] ends it.
 pub struct Stream {
     live: Live,
     clock: CityClock,
     source: RefCell<Option<EventSource>>,
-    listeners: RefCell<Vec<Closure<dyn FnMut(MessageEvent)>>>,
+    listeners: RefCell<Vec<Listener>>,
     heard_ms: Cell<f64>,
     failures: Cell<usize>,
     closed: Cell<bool>,
