@@ -9,12 +9,15 @@
 //! - [`lights`]  the same fleet as a table, for those who do not see or want a map
 //! - [`devices`] controllers that wait to be let in
 //! - [`live`]    the fleet in the browser, kept up to date by server-sent events
+//! - [`bound`]   values on the page that follow signals
 //! - [`clock`]   the city's time and the ages of facts
 //! - [`error`]   what can go wrong, as sentences for people
+//! - [`wire`]    how answers are written and read
 //!
 //! The browser asks through server functions under `/ui/<vertical>/<verb>`; each names its authorisation on its first
 //! lines. Nothing here knows SQL or the device protocol.
 pub mod app;
+pub mod bound;
 pub mod clock;
 pub mod devices;
 pub mod error;
@@ -26,6 +29,7 @@ pub mod live;
 pub mod map;
 pub mod people;
 pub mod shell;
+pub mod wire;
 
 pub use app::App;
 #[cfg(feature = "ssr")]

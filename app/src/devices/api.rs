@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::error::UiError;
 
 /// Who waits, longest first.
-#[server(prefix = "/ui", endpoint = "devices/waiting")]
+#[server(prefix = "/ui", endpoint = "devices/waiting", output = crate::wire::Json)]
 pub async fn waiting() -> Result<Vec<PendingDevice>, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
@@ -17,7 +17,7 @@ pub async fn waiting() -> Result<Vec<PendingDevice>, UiError> {
 }
 
 /// Lets a controller in; it gets its token when it asks the next time.
-#[server(prefix = "/ui", endpoint = "devices/approve")]
+#[server(prefix = "/ui", endpoint = "devices/approve", output = crate::wire::Json)]
 pub async fn approve(device: DeviceId) -> Result<(), UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 use super::{Approve, waiting};
+use crate::bound::{flag, text};
 use crate::clock::CityClock;
 
 #[component]
@@ -21,7 +22,7 @@ pub fn DevicesPage() -> impl IntoView {
                     <p class="quiet">"Controllers that asked to be let in. Approve those you know; a controller fetches its key when it asks again."</p>
                 </div>
             </header>
-            <p class="alert" role="alert" hidden=move || refusal().is_none()>{move || refusal().unwrap_or_default()}</p>
+            <p class="alert" role="alert" hidden=flag(move || refusal().is_none())>{text(move || refusal().unwrap_or_default())}</p>
             <Transition fallback=|| view! { <p class="quiet" role="status">"Asking who waits"</p> }>
                 {move || Suspend::new(async move {
                     match devices.await {
@@ -63,8 +64,8 @@ fn Table(devices: Vec<PendingDevice>, action: ServerAction<Approve>) -> impl Int
                 <td>{device.reported_name}</td>
                 <td>{why}</td>
                 <td>{place}</td>
-                <td title=clock.date_time(first)>{move || clock.age(first)}</td>
-                <td title=clock.date_time(last)>{move || clock.age(last)}</td>
+                <td title=clock.date_time(first)>{text(move || clock.age(first))}</td>
+                <td title=clock.date_time(last)>{text(move || clock.age(last))}</td>
                 <td>{device.attempts}</td>
                 <td>
                     <ActionForm action>

@@ -14,7 +14,7 @@ pub struct FrameView {
 }
 
 /// The person and the city.
-#[server(prefix = "/ui", endpoint = "frame/look")]
+#[server(prefix = "/ui", endpoint = "frame/look", output = crate::wire::Json)]
 pub async fn look() -> Result<FrameView, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let policy = crate::shell::ContentPolicy::here();

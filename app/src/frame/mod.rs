@@ -25,6 +25,7 @@ use leptos_meta::Title;
 use leptos_router::components::{Outlet, Redirect};
 use leptos_router::hooks::use_location;
 
+use crate::bound::{flag, text};
 use crate::clock::CityClock;
 use crate::error::UiError;
 use crate::live::{self, Link, Live};
@@ -72,7 +73,7 @@ fn Framed(frame: api::FrameView) -> impl IntoView {
     let stale = move || matches!(live.link.get(), Link::Stale { .. });
     view! {
         <Title formatter=move |page: String| if page.is_empty() { "CCMS".into() } else { format!("{page} · CCMS") }/>
-        <div class="frame" data-stale=move || stale().then_some("")>
+        <div class="frame" data-stale=flag(stale)>
             <a class="skip" href="#page">"Skip to the page"</a>
             <rail::Rail me/>
             <topbar::TopBar city/>
@@ -105,7 +106,7 @@ fn stay_connected(live: Live, clock: CityClock) {
 /// Says that the line is lost, and since when nothing on the screen is new.
 #[component]
 fn LostBar(live: Live, clock: CityClock) -> impl IntoView {
-    let text = move || match live.link.get() {
+    let said = move || match live.link.get() {
         Link::Starting | Link::Live => None,
         Link::Reconnecting { since } | Link::Stale { since } => Some(format!(
             "No connection to the server since {}. Everything below is from then; trying to reconnect.",
@@ -113,8 +114,8 @@ fn LostBar(live: Live, clock: CityClock) -> impl IntoView {
         )),
     };
     view! {
-        <div class="lost" role="status" data-testid="lost-bar" hidden=move || text().is_none()>
-            {move || text().unwrap_or_default()}
+        <div class="lost" role="status" data-testid="lost-bar" hidden=flag(move || said().is_none())>
+            {text(move || said().unwrap_or_default())}
         </div>
     }
 }

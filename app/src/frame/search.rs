@@ -10,6 +10,7 @@ use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 
+use crate::bound::{flag, maybe, text};
 use crate::icons::{Icon, icon, mark};
 use crate::lights::{address as lights_address, find};
 
@@ -19,7 +20,7 @@ const DEBOUNCE: Duration = Duration::from_millis(120);
 #[component]
 pub fn Search() -> impl IntoView {
     let input = NodeRef::<html::Input>::new();
-    let text = RwSignal::new(String::new());
+    let typed = RwSignal::new(String::new());
     let hits = RwSignal::new(None::<Vec<LightHit>>);
     let active = RwSignal::new(0_usize);
     let open = RwSignal::new(false);
@@ -28,7 +29,7 @@ pub fn Search() -> impl IntoView {
     let ask = move || {
         let number = asked.get_value().wrapping_add(1);
         asked.set_value(number);
-        let wanted = text.get_untracked().trim().to_owned();
+        let wanted = typed.get_untracked().trim().to_owned();
         if wanted.is_empty() {
             hits.set(None);
             return;
@@ -62,7 +63,7 @@ pub fn Search() -> impl IntoView {
     // Enter before the hits are here: wait for them, take the best, and go to the table if there is none.
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        let wanted = text.get_untracked().trim().to_owned();
+        let wanted = typed.get_untracked().trim().to_owned();
         asked.update_value(|n| *n = n.wrapping_add(1));
         spawn_local(async move {
             match find(wanted.clone()).await.ok().and_then(|hits| hits.into_iter().next()) {
@@ -117,7 +118,7 @@ pub fn Search() -> impl IntoView {
                 role="option"
                 class="hit"
                 data-testid="search-hit"
-                aria-selected=move || if active.get() == i { "true" } else { "false" }
+                aria-selected=text(move || active.get() == i)
                 // Before the input loses its focus, and with it the list.
                 on:mousedown=move |event| {
                     event.prevent_default();
@@ -145,13 +146,13 @@ pub fn Search() -> impl IntoView {
                 enterkeyhint="search"
                 placeholder="Light, IMEI, address"
                 aria-label="Search lights"
-                aria-expanded=move || if showing() { "true" } else { "false" }
+                aria-expanded=text(showing)
                 aria-controls="search-hits"
                 aria-autocomplete="list"
-                aria-activedescendant=move || (showing() && found()).then(|| format!("hit-{}", active.get()))
+                aria-activedescendant=maybe(move || (showing() && found()).then(|| format!("hit-{}", active.get())))
                 data-testid="search-input"
                 on:input:target=move |event| {
-                    text.set(event.target().value());
+                    typed.set(event.target().value());
                     open.set(true);
                     ask();
                 }
@@ -160,10 +161,10 @@ pub fn Search() -> impl IntoView {
                 on:keydown=on_key
             />
             <kbd class="search-key" aria-hidden="true">"/"</kbd>
-            <ul id="search-hits" class="hits" role="listbox" aria-label="Lights found" hidden=move || !showing()>
+            <ul id="search-hits" class="hits" role="listbox" aria-label="Lights found" hidden=flag(move || !showing())>
                 {move || hits.get().unwrap_or_default().into_iter().enumerate().map(hit_view).collect_view()}
             </ul>
-            <p class="hits hits-none" role="status" hidden=move || !showing() || hits.with(|h| h.as_ref().is_none_or(|h| !h.is_empty()))>
+            <p class="hits hits-none" role="status" hidden=flag(move || !showing() || hits.with(|h| h.as_ref().is_none_or(|h| !h.is_empty())))>
                 "No light matches. Try its number, IMEI, street or name."
             </p>
         </form>

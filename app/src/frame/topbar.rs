@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
 use super::search::Search;
+use crate::bound::{flag, text};
 use crate::clock::CityClock;
 use crate::icons::{Icon, icon, mark};
 use crate::live::{Link, Live};
@@ -71,15 +72,15 @@ fn Counts() -> impl IntoView {
         view! {
             <li>
                 <a
-                    href=href
+                    href=text(href)
                     class="count"
-                    data-active=move || active().then_some("")
+                    data-active=flag(active)
                     data-testid=format!("count-{}", indicator.as_str())
-                    aria-label=label
-                    title=label
+                    aria-label=text(label)
+                    title=text(label)
                 >
                     {mark(indicator)}
-                    <span class="count-number">{move || count_of(&live.counts.get(), indicator)}</span>
+                    <span class="count-number">{text(move || count_of(&live.counts.get(), indicator))}</span>
                     " "
                     <span class="count-word" aria-hidden="true">{meaning(indicator)}</span>
                 </a>
@@ -91,7 +92,7 @@ fn Counts() -> impl IntoView {
             {Indicator::ALL.map(one).collect_view()}
             <li class="count count-lit" title="Lamps that burn">
                 {icon(Icon::Lamp)}
-                <span class="count-number" data-testid="count-lit">{move || live.counts.get().lit}</span>
+                <span class="count-number" data-testid="count-lit">{text(move || live.counts.get().lit)}</span>
                 <span class="count-word">"lit"</span>
             </li>
         </ul>
@@ -122,7 +123,7 @@ fn CityTime(city: CityView) -> impl IntoView {
                     <span class="tag" title="This city runs on a shifted clock" data-testid="demo-clock">"Demo clock"</span>
                 })}
                 <time class="city-time" data-testid="city-time" title=zone>
-                    {move || clock.hour_minute_second(clock.now())}
+                    {text(move || clock.hour_minute_second(clock.now()))}
                 </time>
                 <span class="city-zone">{city.timezone}</span>
             </p>
@@ -135,16 +136,16 @@ fn CityTime(city: CityView) -> impl IntoView {
 fn LiveIndicator() -> impl IntoView {
     let live = expect_context::<Live>();
     let clock = expect_context::<CityClock>();
-    let text = move || match live.link.get() {
+    let state = move || match live.link.get() {
         Link::Starting => "Starting".to_owned(),
         Link::Live => "Live".to_owned(),
         Link::Reconnecting { .. } => "Reconnecting".to_owned(),
         Link::Stale { since } => format!("Stale since {}", clock.hour_minute(since)),
     };
     view! {
-        <p class="link-state" role="status" data-testid="live-indicator" data-state=move || live.link.get().as_str()>
+        <p class="link-state" role="status" data-testid="live-indicator" data-state=text(move || live.link.get().as_str())>
             <span class="link-dot" aria-hidden="true"></span>
-            <span class="link-text">{text}</span>
+            <span class="link-text">{text(state)}</span>
         </p>
     }
 }

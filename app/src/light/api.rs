@@ -27,7 +27,7 @@ impl Ask {
 }
 
 /// Everything about one light.
-#[server(prefix = "/ui", endpoint = "light/show")]
+#[server(prefix = "/ui", endpoint = "light/show", output = crate::wire::Json)]
 pub async fn show_light(light: LightId) -> Result<LightDetail, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
@@ -38,7 +38,7 @@ pub async fn show_light(light: LightId) -> Result<LightDetail, UiError> {
 }
 
 /// Asks a light to switch or to dim; answers with the queued command.
-#[server(prefix = "/ui", endpoint = "light/command")]
+#[server(prefix = "/ui", endpoint = "light/command", output = crate::wire::Json)]
 pub async fn command(light: LightId, ask: Ask, percent: Option<u8>) -> Result<CommandView, UiError> {
     use ccms_core::command::CommandKind;
     let caller = crate::people::session::Caller::here()?;

@@ -6,6 +6,7 @@ use ccms_core::view::LightDetail;
 use leptos::prelude::*;
 
 use super::{Ask, Command, accept};
+use crate::bound::{flag, text};
 use crate::icons::{Icon, icon};
 
 #[component]
@@ -33,7 +34,7 @@ pub fn Controls(detail: RwSignal<LightDetail>) -> impl IntoView {
                     type="submit"
                     class="button switch"
                     data-testid=format!("light-{ask}")
-                    data-is=move || is(state).then_some("")
+                    data-is=flag(move || is(state))
                 >
                     {icon(Icon::Power)}
                     {word}
@@ -47,8 +48,8 @@ pub fn Controls(detail: RwSignal<LightDetail>) -> impl IntoView {
                 <div class="switches">{switch(PowerState::On, "On", "on")} {switch(PowerState::Off, "Off", "off")}</div>
                 <Dimmer detail action light=light()/>
             </fieldset>
-            <p class="alert" role="alert" data-testid="command-error" hidden=move || refusal().is_none()>
-                {move || refusal().unwrap_or_default()}
+            <p class="alert" role="alert" data-testid="command-error" hidden=flag(move || refusal().is_none())>
+                {text(move || refusal().unwrap_or_default())}
             </p>
             {(!may).then(|| view! {
                 <p class="quiet" data-testid="may-not-command">"Your role lets you look, not switch. Ask an administrator for the operator role."</p>
@@ -87,7 +88,7 @@ fn Dimmer(detail: RwSignal<LightDetail>, action: ServerAction<Command>, light: S
             <input type="hidden" name="ask" value="dim"/>
             <div class="dimmer">
                 <label for="brightness">"Brightness"</label>
-                <output for="brightness">{move || format!("{} %", level())}</output>
+                <output for="brightness">{text(move || format!("{} %", level()))}</output>
                 <input
                     id="brightness"
                     type="range"
@@ -96,8 +97,8 @@ fn Dimmer(detail: RwSignal<LightDetail>, action: ServerAction<Command>, light: S
                     max="100"
                     step="5"
                     value=first
-                    prop:value=move || level().to_string()
-                    aria-valuetext=move || format!("{} %", level())
+                    prop:value=text(level)
+                    aria-valuetext=text(move || format!("{} %", level()))
                     data-testid="brightness"
                     on:pointerdown=move |_| by_pointer.set_value(true)
                     on:keydown=move |_| by_pointer.set_value(false)

@@ -4,6 +4,7 @@ use ccms_core::view::LightDetail;
 use leptos::prelude::*;
 
 use super::words;
+use crate::bound::{flag, maybe, text};
 use crate::clock::{CityClock, span};
 use crate::icons::mark;
 
@@ -18,20 +19,20 @@ pub fn Head(detail: RwSignal<LightDetail>) -> impl IntoView {
     };
     view! {
         <header class="drawer-head">
-            <h2 class="mono" data-testid="light-id">{move || detail.with(|d| d.light_id.to_string())}</h2>
-            <p class="drawer-name">{place}</p>
-            <p class="quiet">{more}</p>
+            <h2 class="mono" data-testid="light-id">{text(move || detail.with(|d| d.light_id.to_string()))}</h2>
+            <p class="drawer-name">{text(place)}</p>
+            <p class="quiet">{text(more)}</p>
         </header>
-        <div class="verdict" data-indicator=move || detail.with(|d| d.indicator.as_str()) data-testid="verdict">
+        <div class="verdict" data-indicator=text(move || detail.with(|d| d.indicator.as_str())) data-testid="verdict">
             {move || mark(detail.with(|d| d.indicator))}
             <div>
-                <p class="verdict-word">{move || words::indicator(detail.with(|d| d.indicator))}</p>
-                <p class="quiet">{move || detail.with(|d| words::cause(d, seen()))}</p>
+                <p class="verdict-word">{text(move || words::indicator(detail.with(|d| d.indicator)))}</p>
+                <p class="quiet">{text(move || detail.with(|d| words::cause(d, seen())))}</p>
             </div>
             <p class="verdict-seen">
                 <span class="quiet">"Last seen"</span>
-                <span data-testid="last-seen" title=move || detail.with(|d| d.last_contact).map(|at| clock.date_time(at))>
-                    {move || seen().unwrap_or_else(|| "Never".into())}
+                <span data-testid="last-seen" title=maybe(move || detail.with(|d| d.last_contact).map(|at| clock.date_time(at)))>
+                    {text(move || seen().unwrap_or_else(|| "Never".into()))}
                 </span>
             </p>
         </div>
@@ -64,18 +65,18 @@ pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
         <dl class="facts" aria-label="Commanded, delivered, actual">
             <div class="fact">
                 <dt>"Commanded"</dt>
-                <dd class="fact-value" data-testid="commanded-state">{move || asked().0}</dd>
-                <dd class="fact-age">{move || asked().1}</dd>
+                <dd class="fact-value" data-testid="commanded-state">{text(move || asked().0)}</dd>
+                <dd class="fact-age">{text(move || asked().1)}</dd>
             </div>
             <div class="fact">
                 <dt>"Delivered"</dt>
-                <dd class="fact-value" data-testid="delivered-state">{move || delivered().0}</dd>
-                <dd class="fact-age">{move || delivered().1}</dd>
+                <dd class="fact-value" data-testid="delivered-state">{text(move || delivered().0)}</dd>
+                <dd class="fact-age">{text(move || delivered().1)}</dd>
             </div>
-            <div class="fact" data-old=move || stale().then_some("")>
+            <div class="fact" data-old=flag(stale)>
                 <dt>"Actual"</dt>
-                <dd class="fact-value" data-testid="actual-state">{move || actual().0}</dd>
-                <dd class="fact-age">{move || actual().1}</dd>
+                <dd class="fact-value" data-testid="actual-state">{text(move || actual().0)}</dd>
+                <dd class="fact-age">{text(move || actual().1)}</dd>
             </div>
         </dl>
     }

@@ -23,6 +23,7 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
+use crate::bound::text;
 use crate::error::UiError;
 use crate::icons::{Icon, icon};
 use crate::live::Live;
@@ -43,7 +44,7 @@ pub fn Drawer(selected: Memo<Option<LightId>>, close: Callback<()>) -> impl Into
     );
     let label = move || selected.get().map_or_else(String::new, |id| format!("Light {id}"));
     view! {
-        <aside class="drawer" data-testid="drawer" aria-label=label>
+        <aside class="drawer" data-testid="drawer" aria-label=text(label)>
             <a
                 class="tool drawer-close"
                 href="/map"
@@ -104,7 +105,7 @@ fn Body(first: LightDetail) -> impl IntoView {
 
 #[component]
 fn Missing(error: UiError) -> impl IntoView {
-    let text = match error {
+    let said = match error {
         UiError::NotFound => {
             "There is no light with this number. Search by street or name, or pick one on the map.".to_owned()
         }
@@ -113,7 +114,7 @@ fn Missing(error: UiError) -> impl IntoView {
     view! {
         <div class="drawer-body">
             <h2>"This light cannot be shown"</h2>
-            <p role="alert" data-testid="drawer-error">{text}</p>
+            <p role="alert" data-testid="drawer-error">{said}</p>
         </div>
     }
 }

@@ -3,6 +3,7 @@ use ccms_core::view::{LightDetail, ReadingView};
 use leptos::prelude::*;
 
 use super::words;
+use crate::bound::flag;
 use crate::clock::CityClock;
 
 const ROWS_MAX: usize = 10;
@@ -25,7 +26,7 @@ pub fn Readings(detail: RwSignal<LightDetail>) -> impl IntoView {
         }
     };
     view! {
-        <section class="block" hidden=move || detail.with(|d| d.actual.is_none())>
+        <section class="block" hidden=flag(move || detail.with(|d| d.actual.is_none()))>
             <h3>"Now"</h3>
             <dl class="values">
                 {move || detail.with(|d| d.actual.as_ref().map(values)).unwrap_or_default().into_iter().map(|(name, value, unit)| view! {
@@ -53,7 +54,7 @@ pub fn Readings(detail: RwSignal<LightDetail>) -> impl IntoView {
                     <tbody>{move || readings().into_iter().take(ROWS_MAX).map(row).collect_view()}</tbody>
                 </table>
             </div>
-            <p class="quiet" hidden=move || !readings().is_empty()>"No reading has arrived yet."</p>
+            <p class="quiet" hidden=flag(move || !readings().is_empty())>"No reading has arrived yet."</p>
         </section>
     }
 }

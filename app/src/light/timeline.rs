@@ -4,6 +4,7 @@ use ccms_core::view::{CommandView, LightDetail};
 use leptos::prelude::*;
 
 use super::words;
+use crate::bound::flag;
 use crate::clock::CityClock;
 
 #[component]
@@ -42,7 +43,7 @@ pub fn Timeline(detail: RwSignal<LightDetail>) -> impl IntoView {
             <ol class="timeline" aria-live="polite" aria-relevant="text additions" data-testid="timeline">
                 {move || commands().into_iter().map(entry).collect_view()}
             </ol>
-            <p class="quiet" hidden=move || !commands().is_empty()>"Nobody has commanded this light yet. It follows its schedule."</p>
+            <p class="quiet" hidden=flag(move || !commands().is_empty())>"Nobody has commanded this light yet. It follows its schedule."</p>
         </section>
     }
 }

@@ -16,7 +16,7 @@ const ROWS_MAX: usize = 100;
 const QUERY_CHARS_MAX: usize = 100;
 
 /// Lights by id, controller, IMEI, name or address; the best first.
-#[server(prefix = "/ui", endpoint = "lights/find")]
+#[server(prefix = "/ui", endpoint = "lights/find", output = crate::wire::Json)]
 pub async fn find(q: String) -> Result<Vec<LightHit>, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
@@ -27,7 +27,7 @@ pub async fn find(q: String) -> Result<Vec<LightHit>, UiError> {
 }
 
 /// One page of the table: the lights after number `after`.
-#[server(prefix = "/ui", endpoint = "lights/page")]
+#[server(prefix = "/ui", endpoint = "lights/page", output = crate::wire::Json)]
 pub async fn page(q: String, show: Option<Indicator>, after: Option<u32>) -> Result<LightsPage, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {

@@ -7,6 +7,7 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 use super::page;
+use crate::bound::{flag, text};
 use crate::clock::CityClock;
 use crate::frame::indicator_word;
 use crate::icons::mark;
@@ -47,7 +48,7 @@ type Wanted = Memo<(String, Option<Indicator>, Option<u32>)>;
 fn Filter(wanted: Wanted) -> impl IntoView {
     let option = move |indicator: Indicator| {
         view! {
-            <option value=indicator.as_str() selected=move || wanted.get().1 == Some(indicator)>
+            <option value=indicator.as_str() selected=flag(move || wanted.get().1 == Some(indicator))>
                 {indicator_word(indicator)}
             </option>
         }
@@ -56,7 +57,7 @@ fn Filter(wanted: Wanted) -> impl IntoView {
         <form class="filter" method="get" action="/lights" role="search" aria-label="Filter the table">
             <label class="field">
                 <span>"Id, IMEI, name or address"</span>
-                <input type="search" name="q" value=move || wanted.get().0 data-testid="lights-filter"/>
+                <input type="search" name="q" value=text(move || wanted.get().0) data-testid="lights-filter"/>
             </label>
             <label class="field">
                 <span>"State"</span>
@@ -95,7 +96,7 @@ fn Table(rows: Rows, wanted: Wanted) -> impl IntoView {
                 <td>{hit.name}</td>
                 <td>{hit.address}</td>
                 <td class="mono">{hit.device_id.map(|d| d.to_string())}</td>
-                <td title=seen.map(|at| clock.date_time(at))>{move || seen.map_or_else(|| "Never".into(), |at| clock.age(at))}</td>
+                <td title=seen.map(|at| clock.date_time(at))>{text(move || seen.map_or_else(|| "Never".into(), |at| clock.age(at)))}</td>
             </tr>
         }
     };
@@ -105,12 +106,12 @@ fn Table(rows: Rows, wanted: Wanted) -> impl IntoView {
     };
     let more = next_after_no.map(|after| {
         view! {
-            <a class="button" data-testid="lights-next" href=move || next_page(&wanted.get(), after)>"Next page"</a>
+            <a class="button" data-testid="lights-next" href=text(move || next_page(&wanted.get(), after))>"Next page"</a>
         }
     });
     let first = wanted.get_untracked().2.map(|_| {
         view! {
-            <a class="button" href=move || { let (q, show, _) = wanted.get(); address(&q, show, None) }>"First page"</a>
+            <a class="button" href=text(move || { let (q, show, _) = wanted.get(); address(&q, show, None) })>"First page"</a>
         }
     });
     Either::Right(view! {
@@ -137,7 +138,7 @@ fn Table(rows: Rows, wanted: Wanted) -> impl IntoView {
 
 #[component]
 fn Empty(filtered: bool) -> impl IntoView {
-    let (text, link, to) = if filtered {
+    let (said, link, to) = if filtered {
         ("No light matches this filter.", "Show all lights", "/lights")
     } else {
         (
@@ -148,7 +149,7 @@ fn Empty(filtered: bool) -> impl IntoView {
     };
     view! {
         <section class="card empty" data-testid="lights-empty">
-            <p>{text}</p>
+            <p>{said}</p>
             <p><a class="button" href=to>{link}</a></p>
         </section>
     }

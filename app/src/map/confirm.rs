@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::Asked;
+use crate::bound::{flag, text};
 use crate::light::{Ask, command};
 use crate::live::Live;
 
@@ -50,8 +51,8 @@ pub fn Confirm(asked: Asked) -> impl IntoView {
     view! {
         <dialog node_ref=dialog class="card" aria-labelledby="confirm-title" data-testid="confirm" on:close=closed>
             <form on:submit=send>
-                <h2 id="confirm-title">{question}</h2>
-                <p class="alert" role="alert" hidden=move || refusal.get().is_none()>{move || refusal.get()}</p>
+                <h2 id="confirm-title">{text(move || question().unwrap_or_default())}</h2>
+                <p class="alert" role="alert" hidden=flag(move || refusal.get().is_none())>{text(move || refusal.get().unwrap_or_default())}</p>
                 <p class="actions">
                     <button type="button" class="button" on:click=move |_| asked.set(None)>"Cancel"</button>
                     <button type="submit" class="button primary" autofocus data-testid="confirm-yes">"Yes"</button>

@@ -35,6 +35,7 @@ use leptos_meta::Title;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
+use crate::bound::{flag, maybe, text};
 use crate::frame::{Appearance, City};
 use crate::icons::{Icon, icon, mark};
 use crate::light::{Ask, Drawer};
@@ -86,7 +87,7 @@ pub fn MapPage() -> impl IntoView {
     let title = move || selected.get().map_or_else(|| "Map".into(), |id| id.to_string());
     view! {
         <Title text=title/>
-        <section class="map-page" aria-label="Map" data-drawer=move || selected.get().map(|_| "open")>
+        <section class="map-page" aria-label="Map" data-drawer=maybe(move || selected.get().map(|_| "open"))>
             <h1 class="unseen">"Map"</h1>
             <div
                 node_ref=host
@@ -95,11 +96,11 @@ pub fn MapPage() -> impl IntoView {
                 tabindex="0"
                 aria-label="Map of the lights. J and K select the next and the previous light, arrows move the map, question mark shows all keys. The page Lights lists the same as a table."
                 data-testid="map"
-                data-lights=move || live.counts.get().total()
-                data-lit=move || live.counts.get().lit
-                data-seq=move || { live.version.get(); live.fleet.with_value(|fleet| fleet.seq) }
-                data-selected=move || selected.get().map(|id| id.to_string())
-                data-mark=mark_of
+                data-lights=text(move || live.counts.get().total())
+                data-lit=text(move || live.counts.get().lit)
+                data-seq=text(move || { live.version.get(); live.fleet.with_value(|fleet| fleet.seq) })
+                data-selected=maybe(move || selected.get())
+                data-mark=maybe(mark_of)
             ></div>
             <MapTools/>
             <Legend only/>
@@ -223,9 +224,9 @@ fn Legend(only: Memo<Option<Indicator>>) -> impl IntoView {
                 <li><span class="swatch off"></span>"Ring: the lamp is off"</li>
             </ul>
         </details>
-        <p class="map-note" role="status" hidden=move || filtered().is_none()>
-            <span>{filtered}</span>
-            <a href=move || address(None, None)>"Show all"</a>
+        <p class="map-note" role="status" hidden=flag(move || filtered().is_none())>
+            <span>{text(move || filtered().unwrap_or_default())}</span>
+            <a href=address(None, None)>"Show all"</a>
         </p>
     }
 }
@@ -235,7 +236,7 @@ fn Legend(only: Memo<Option<Indicator>>) -> impl IntoView {
 fn NoLights() -> impl IntoView {
     let live = expect_context::<Live>();
     view! {
-        <section class="map-empty card" hidden=move || live.counts.get().total() != 0>
+        <section class="map-empty card" hidden=flag(move || live.counts.get().total() != 0)>
             <h2>"No lights yet"</h2>
             <p>"A light appears here by itself when its controller reports for the first time."</p>
             <p>"To see a city right away, run "<code>"scripts/demo"</code>". Where controllers must be let in, they wait under "<a href="/devices">"Devices"</a>"."</p>

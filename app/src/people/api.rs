@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use crate::error::UiError;
 
 /// Signs in and goes to `next`, if that is a path of this site.
-#[server(prefix = "/ui", endpoint = "people/sign_in")]
+#[server(prefix = "/ui", endpoint = "people/sign_in", output = crate::wire::Json)]
 pub async fn sign_in(email: String, password: String, next: Option<String>) -> Result<(), UiError> {
     use super::{next::local_path, session};
     let caller = session::Caller::here()?;
@@ -23,7 +23,7 @@ pub async fn sign_in(email: String, password: String, next: Option<String>) -> R
 }
 
 /// Ends the session.
-#[server(prefix = "/ui", endpoint = "people/sign_out")]
+#[server(prefix = "/ui", endpoint = "people/sign_out", output = crate::wire::Json)]
 pub async fn sign_out() -> Result<(), UiError> {
     let caller = super::session::Caller::here()?;
     let outcome = caller.session.flush().await.map_err(unavailable);

@@ -5,6 +5,7 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 use super::SignIn;
+use crate::bound::{flag, maybe, text};
 use crate::icons::brand;
 
 #[component]
@@ -24,8 +25,8 @@ pub fn SignInPage() -> impl IntoView {
                     <p class="quiet">"Control and monitoring of street lights"</p>
                 </header>
                 <ActionForm action>
-                    <p class="alert" role="alert" data-testid="sign-in-error" hidden=move || refusal().is_none()>
-                        {move || refusal().unwrap_or_default()}
+                    <p class="alert" role="alert" data-testid="sign-in-error" hidden=flag(move || refusal().is_none())>
+                        {text(move || refusal().unwrap_or_default())}
                     </p>
                     <label class="field">
                         <span>"E-mail address"</span>
@@ -37,7 +38,7 @@ pub fn SignInPage() -> impl IntoView {
                             autofocus
                             autocapitalize="none"
                             spellcheck="false"
-                            aria-invalid=move || refusal().map(|_| "true")
+                            aria-invalid=maybe(move || refusal().map(|_| "true"))
                             data-testid="sign-in-email"
                         />
                     </label>
@@ -48,13 +49,13 @@ pub fn SignInPage() -> impl IntoView {
                             name="password"
                             autocomplete="current-password"
                             required
-                            aria-invalid=move || refusal().map(|_| "true")
+                            aria-invalid=maybe(move || refusal().map(|_| "true"))
                             data-testid="sign-in-password"
                         />
                     </label>
                     <input type="hidden" name="next" value=next/>
                     <button type="submit" class="button primary wide" data-testid="sign-in-submit">
-                        {move || if pending.get() { "Signing in…" } else { "Sign in" }}
+                        {text(move || if pending.get() { "Signing in…" } else { "Sign in" })}
                     </button>
                 </ActionForm>
             </section>
