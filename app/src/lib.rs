@@ -1,7 +1,7 @@
 //! The operators' screen: rendered on the server, then taken over by the same code in the browser.
 //!
 //! - [`app`]     the pages and their addresses
-//! - [`shell`]   the document around them: head, theme, content policy, the few lines that start the browser half
+//! - [`mod@shell`]  the document around them: head, theme, content policy, the few lines that start the browser half
 //! - [`frame`]   what surrounds every page of a signed-in person: rail, top bar, search, city clock
 //! - [`people`]  signing in and out; who is asking
 //! - [`map`]     the map: Leaflet under our own canvas of lights

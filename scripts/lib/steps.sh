@@ -52,7 +52,7 @@ step_end_to_end() {
   (cd end2end && npm run --silent check && npx --no-install playwright test)
 }
 
-step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps; }
+step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items; }
 
 # One throwaway server for all tests; every test makes its own database in it. Nothing of it has to survive a
 # power cut, so it may skip the disk.

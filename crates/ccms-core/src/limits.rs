@@ -1,66 +1,66 @@
-//! Every number of the device contract, by name and with its unit. Source: the device document, section in brackets.
+//! Every number of the device contract, by name and with its unit. Source: the device document, section as (§n).
 
-/// Ordinary distance between two statuses [2].
+/// Ordinary distance between two statuses (§2).
 pub const STATUS_INTERVAL_S: u32 = 30;
-/// Distance between statuses of a hot device [2].
+/// Distance between statuses of a hot device (§2).
 pub const STATUS_INTERVAL_HOT_S: u32 = 10;
 /// Distance between statuses that a server promises a device on a low battery: the document asks 10 s of statuses and
 /// 60 s of polls "to save power"; the server paces both at 60 s and still accepts 10 s.
 pub const STATUS_INTERVAL_LOW_BATTERY_S: u32 = 60;
-/// Above this a device reports every [`STATUS_INTERVAL_HOT_S`] [2].
+/// Above this a device reports every [`STATUS_INTERVAL_HOT_S`] (§2).
 pub const TEMPERATURE_HOT_C: f64 = 60.0;
-/// Above this the light is overheating [9].
+/// Above this the light is overheating (§9).
 pub const TEMPERATURE_CRITICAL_C: f64 = 65.0;
-/// Below this the battery is low [2].
+/// Below this the battery is low (§2).
 pub const BATTERY_LOW_PERCENT: u8 = 20;
-/// Below this the battery is critically low [9].
+/// Below this the battery is critically low (§9).
 pub const BATTERY_CRITICAL_PERCENT: u8 = 10;
-/// Below this the connection is poor [9]; the document writes dBm, the sample value is a percentage.
+/// Below this the connection is poor (§9); the document writes dBm, the sample value is a percentage.
 pub const SIGNAL_POOR_PERCENT: u8 = 10;
 
-/// Ordinary distance between two polls [3].
+/// Ordinary distance between two polls (§3).
 pub const POLL_INTERVAL_S: u32 = 10;
-/// Distance between polls while a high-priority command is alive [3].
+/// Distance between polls while a high-priority command is alive (§3).
 pub const POLL_INTERVAL_URGENT_S: u32 = 2;
-/// Distance between polls on a low battery [3].
+/// Distance between polls on a low battery (§3).
 pub const POLL_INTERVAL_LOW_BATTERY_S: u32 = 60;
-/// Back-off of polls without a connection [3].
+/// Back-off of polls without a connection (§3).
 pub const POLL_BACKOFF_S: [u32; 4] = [10, 30, 60, 300];
 /// The same command is handed out again after this at the earliest.
 pub const REDELIVERY_INTERVAL_S: u32 = 10;
 
-/// A failed configure is tried again after this [1].
+/// A failed configure is tried again after this (§1).
 pub const CONFIGURE_RETRY_S: u32 = 300;
-/// Configures in a row before the device asks for a person [1].
+/// Configures in a row before the device asks for a person (§1).
 pub const CONFIGURE_ATTEMPTS: u32 = 3;
-/// Timeout of a configure [11].
+/// Timeout of a configure (§11).
 pub const CONFIGURE_TIMEOUT_S: u32 = 10;
-/// Timeout of a status, a poll and an acknowledgement [11].
+/// Timeout of a status, a poll and an acknowledgement (§11).
 pub const REQUEST_TIMEOUT_S: u32 = 5;
-/// Delays of the retry ladder before an item is stored for later [6].
+/// Delays of the retry ladder before an item is stored for later (§6).
 pub const RETRY_LADDER_S: [u32; 4] = [0, 5, 15, 30];
-/// Wait after a 500 [6], at most [`SERVER_ERROR_RETRIES`] times.
+/// Wait after a 500 (§6), at most [`SERVER_ERROR_RETRIES`] times.
 pub const SERVER_ERROR_WAIT_S: u32 = 30;
 pub const SERVER_ERROR_RETRIES: u32 = 3;
-/// Wait after a timeout [6], at most [`TIMEOUT_RETRIES`] times, then offline.
+/// Wait after a timeout (§6), at most [`TIMEOUT_RETRIES`] times, then offline.
 pub const TIMEOUT_WAIT_S: u32 = 10;
 pub const TIMEOUT_RETRIES: u32 = 5;
 
-/// Without contact for this long a device is offline [9].
+/// Without contact for this long a device is offline (§9).
 pub const OFFLINE_AFTER_S: u32 = 120;
 /// Statuses that may be missed before that, when the promised interval is longer.
 pub const OFFLINE_AFTER_INTERVALS: u32 = 4;
 
-/// Readings kept on the device while offline [2]: 3 h at 10 s.
+/// Readings kept on the device while offline (§2): 3 h at 10 s.
 pub const READINGS_KEPT: usize = 1_080;
-/// Acknowledgements kept on the device [7].
+/// Acknowledgements kept on the device (§7).
 pub const ACKS_KEPT: usize = 100;
 /// Command ids a device remembers so that it acts once per command.
 pub const COMMAND_IDS_REMEMBERED: usize = 256;
 
-/// Life of a device token [8].
+/// Life of a device token (§8).
 pub const TOKEN_LIFE_S: i64 = 7 * 86_400;
-/// A silent device keeps its claim for this long [8].
+/// A silent device keeps its claim for this long (§8).
 pub const SILENCE_LIMIT_S: i64 = 30 * 86_400;
 /// Life of a power or brightness command.
 pub const COMMAND_LIFE_S: i64 = 15 * 60;

@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// The document's timeout [11].
+    /// The document's timeout (§11).
     pub const fn timeout_s(self) -> u32 {
         match self {
             Self::Configure => CONFIGURE_TIMEOUT_S,

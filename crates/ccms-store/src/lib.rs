@@ -1,4 +1,4 @@
-//! What CCMS keeps on disk. One object-safe trait, [`Store`]; two engines implement it in plain SQL; [`contract`] is the
+//! What CCMS keeps on disk. One object-safe trait, [`Store`]; two engines implement it in plain SQL; `contract` is the
 //! specification that both pass. The store keeps records and holds uniqueness and atomicity; every rule about what a
 //! record means is above it, in the service.
 //!
