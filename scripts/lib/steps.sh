@@ -52,7 +52,11 @@ step_end_to_end() {
   (cd end2end && npm run --silent check && npx --no-install playwright test)
 }
 
-step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items; }
+# The first lines of a file map its private parts too, so those are documented, and linked, with the rest.
+step_doc() {
+  RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+    cargo doc --locked --workspace --no-deps --document-private-items
+}
 
 # One throwaway server for all tests; every test makes its own database in it. Nothing of it has to survive a
 # power cut, so it may skip the disk.
