@@ -93,7 +93,7 @@ pub(crate) struct InFlight {
     pub deadline: Uptime,
 }
 
-/// What the document's table [6] says to do.
+/// What the document's table (§6) says to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Done(Vec<u8>),
