@@ -66,8 +66,8 @@ pub fn span(seconds: u32) -> String {
 #[derive(Clone, Copy)]
 pub struct CityClock {
     now: RwSignal<UtcMillis>,
-    /// Milliseconds the server is ahead of this browser's clock.
-    ahead_ms: StoredValue<i64>,
+    /// Milliseconds the server is ahead of this browser's clock, once both are known.
+    ahead_ms: StoredValue<Option<i64>>,
     utc_offset_minutes: StoredValue<i32>,
 }
 
@@ -75,7 +75,7 @@ impl CityClock {
     pub fn new(now: UtcMillis, utc_offset_minutes: i32) -> Self {
         Self {
             now: RwSignal::new(now),
-            ahead_ms: StoredValue::new(0),
+            ahead_ms: StoredValue::new(None),
             utc_offset_minutes: StoredValue::new(utc_offset_minutes),
         }
     }
@@ -107,13 +107,19 @@ impl CityClock {
 
     /// Takes the server's time as the truth. Browser only.
     pub fn correct(&self, server_now: UtcMillis) {
-        self.ahead_ms.set_value(server_now.0 - js_sys::Date::now() as i64);
+        self.ahead_ms.set_value(Some(server_now.0 - js_sys::Date::now() as i64));
         self.tick();
     }
 
-    /// Moves the shown time on. Browser only.
+    /// Moves the shown time on. Until the first heartbeat it counts on from the time the page was made. Browser only.
     pub fn tick(&self) {
-        self.now.set(UtcMillis(js_sys::Date::now() as i64 + self.ahead_ms.get_value()));
+        let here = js_sys::Date::now() as i64;
+        let ahead = self.ahead_ms.get_value().unwrap_or_else(|| {
+            let ahead = self.now.get_untracked().0 - here;
+            self.ahead_ms.set_value(Some(ahead));
+            ahead
+        });
+        self.now.set(UtcMillis(here + ahead));
     }
 }
 

@@ -3,7 +3,7 @@
 //! After hydration the frame fetches one binary snapshot and opens one event stream. `fleet` events carry changes since the
 //! last known change number, `beat` the server's time, `light` says that the watched light changed, `resync` that
 //! the gap is too large and the snapshot must be fetched again. A line that is silent for longer than
-//! [`stream::SILENCE_MS_MAX`] counts as lost even if the browser thinks it is open; what is on the screen then says since when.
+//! `SILENCE_MS_MAX` counts as lost even if the browser thinks it is open; what is on the screen then says since when.
 //!
 //! Authorisation: both routes answer 401 to who is not signed in; the page then reloads, and the server sends the person to sign in.
 mod fleet;

@@ -1,6 +1,6 @@
 //! The only file that touches Leaflet: the frame of the map (pan, zoom, tiles, panes), nothing of what is drawn. Browser only.
 //! Leaflet is a global script that the shell loads before the browser half starts.
-use leaflet::{LatLng, LatLngBounds, Map, MapOptions, MouseEvent, TileLayer};
+use leaflet::{Evented, LatLng, LatLngBounds, Map, MapOptions, MouseEvent, TileLayer};
 use wasm_bindgen::prelude::*;
 use web_sys::HtmlElement;
 
@@ -91,8 +91,12 @@ impl Board {
         self.map.create_pane_by_name(name)
     }
 
-    pub fn tiles(&self, url: &str) {
-        TileLayer::new(url).add_to(&self.map);
+    /// Raster tiles at the very bottom; `failed` is called for each that does not arrive.
+    pub fn tiles(&self, url: &str, failed: impl Fn() + 'static) {
+        let layer = TileLayer::new(url);
+        layer.add_to(&self.map);
+        let listener = Closure::<dyn Fn()>::new(failed).into_js_value();
+        layer.unchecked_ref::<Evented>().on("tileerror", &listener);
     }
 
     pub fn position(&self) -> Position {

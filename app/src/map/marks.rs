@@ -19,6 +19,8 @@ use crate::live::Fleet;
 pub const CLUSTERS_BELOW_ZOOM: f64 = 14.0;
 /// Above this many lights at once they are drawn as pixels.
 const STAMPS_MAX: usize = 6_000;
+/// With more lights at once each glows less, or the ground would be one glow.
+const GLOWS_FULL: f64 = 1_000.0;
 const IDS_FROM_ZOOM: f64 = 18.0;
 const IDS_MAX: usize = 500;
 
@@ -77,7 +79,9 @@ pub fn draw(
     let camera = &pen.camera;
     let lights = visible(fleet, grid, camera, emphasis);
     if camera.zoom < CLUSTERS_BELOW_ZOOM {
-        let found = clusters(&fleet.x, &fleet.y, &fleet.state, camera.zoom, lights.into_iter());
+        let mut found = clusters(&fleet.x, &fleet.y, &fleet.state, camera.zoom, lights.into_iter());
+        // The largest last: where donuts touch, its count stays readable.
+        found.sort_unstable_by_key(Cluster::count);
         let singles: Vec<usize> = found.iter().filter_map(|c| c.single).collect();
         stamps(pen, fleet, &singles, sprites);
         found.iter().filter(|c| c.single.is_none()).for_each(|cluster| donut(pen, cluster));
@@ -105,9 +109,10 @@ fn stamps(pen: &Pen<'_>, fleet: &Fleet, lights: &[usize], sprites: &mut Option<S
     }
     let Some(sprites) = sprites else { return };
     let at = |i: usize| pen.camera.to_screen(fleet.x[i], fleet.y[i]);
+    let strength = (GLOWS_FULL / lights.len().max(1) as f64).clamp(0.12, 1.0);
     _ = pen.context.set_global_composite_operation(if pen.colours.dark { "lighten" } else { "darken" });
     for i in lights.iter().copied().filter(|i| fleet.state[*i].power() == Some(PowerState::On)) {
-        sprites.stamp_glow(pen.context, at(i), fleet.brightness[i]);
+        sprites.stamp_glow(pen.context, at(i), fleet.brightness[i], strength);
     }
     _ = pen.context.set_global_composite_operation("source-over");
     pen.context.set_global_alpha(1.0);

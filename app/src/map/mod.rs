@@ -5,13 +5,14 @@
 //! are drawn from the columns of [`crate::live::Fleet`]; no light is ever an element of the page. What is selected and what is filtered
 //! is in the address (`?light=SL001&show=red`), so every view can be sent to a colleague.
 //!
-//! From the ground up: [`projection`], [`grid`], [`cluster`], [`geojson`] are pure; [`leaflet`] is the only file that touches Leaflet;
-//! [`sheet`] is a canvas that follows the map; [`sprites`], [`marks`], [`pixels`] and [`basemap`] draw; [`stage`] ties them to signals;
-//! [`keys`] and [`confirm`] let the keyboard do it all.
+//! From the ground up: `projection`, `grid`, `cluster`, `geojson` are pure; `leaflet.rs` is the only file that touches Leaflet;
+//! `sheet` is a canvas that follows the map; `sprites`, `marks`, `pixels` and `basemap` draw; `stage` ties them to signals and
+//! `pick` to the pointer; `chrome` is what lies on the map; `keys` and `confirm` let the keyboard do it all.
 //!
 //! Authorisation: the page shows what the frame and the live routes give to who may view; switching goes through
 //! [`crate::light`], which needs the right to command.
 mod basemap;
+mod chrome;
 pub mod cluster;
 mod confirm;
 pub mod geojson;
@@ -20,6 +21,7 @@ pub mod keys;
 mod leaflet;
 mod marks;
 mod palette;
+mod pick;
 mod pixels;
 pub mod projection;
 mod sheet;
@@ -35,9 +37,8 @@ use leptos_meta::Title;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
-use crate::bound::{flag, maybe, text};
+use crate::bound::{maybe, text};
 use crate::frame::{Appearance, City};
-use crate::icons::{Icon, icon, mark};
 use crate::light::{Ask, Drawer};
 use crate::live::Live;
 use stage::Stage;
@@ -102,9 +103,9 @@ pub fn MapPage() -> impl IntoView {
                 data-selected=maybe(move || selected.get())
                 data-mark=maybe(mark_of)
             ></div>
-            <MapTools/>
-            <Legend only/>
-            <NoLights/>
+            <chrome::MapTools/>
+            <chrome::Legend only/>
+            <chrome::NoLights/>
             <Show when=move || selected.get().is_some()><Drawer selected close/></Show>
             <confirm::Confirm asked/>
             <keys::Shortcuts open=help/>
@@ -176,72 +177,6 @@ fn raise<F: Fn(Option<String>, bool) + Send + Sync + 'static>(
         true
     });
     keys::on_system_theme(|| _ = stage::with(Stage::recolour));
-}
-
-#[component]
-fn MapTools() -> impl IntoView {
-    let city = expect_context::<City>().0;
-    let attribution = city.with_value(|city| city.map.attribution.clone());
-    let fit = move |_| {
-        if let Some(bounds) = city.with_value(|city| city.map.bounds) {
-            stage::with(|stage| stage.show(bounds));
-        }
-    };
-    view! {
-        <div class="map-tools" role="group" aria-label="Zoom">
-            <button type="button" class="tool" aria-label="Zoom in" on:click=move |_| _ = stage::with(|s| s.zoom_by(1.0))>
-                {icon(Icon::Plus)}
-            </button>
-            <button type="button" class="tool" aria-label="Zoom out" on:click=move |_| _ = stage::with(|s| s.zoom_by(-1.0))>
-                {icon(Icon::Minus)}
-            </button>
-            <button type="button" class="tool" aria-label="Show the whole city" on:click=fit>{icon(Icon::Fit)}</button>
-        </div>
-        <p class="attribution">{attribution}</p>
-    }
-}
-
-/// What the marks mean, and what is hidden by a filter.
-#[component]
-fn Legend(only: Memo<Option<Indicator>>) -> impl IntoView {
-    let filtered = move || {
-        only.get().map(|indicator| match indicator {
-            Indicator::Green => "Only lights in order are shown.",
-            Indicator::Yellow => "Only lights that need attention are shown.",
-            Indicator::Red => "Only critical lights are shown.",
-            Indicator::Gray => "Only lights never seen are shown.",
-        })
-    };
-    view! {
-        <details class="legend">
-            <summary>"Legend"</summary>
-            <ul>
-                <li>{mark(Indicator::Green)}"Normal"</li>
-                <li>{mark(Indicator::Yellow)}"Offline, low battery or poor signal"</li>
-                <li>{mark(Indicator::Red)}"Critical: needs a person"</li>
-                <li>{mark(Indicator::Gray)}"Never seen"</li>
-                <li><span class="swatch lit"></span>"Filled with a glow: the lamp burns"</li>
-                <li><span class="swatch off"></span>"Ring: the lamp is off"</li>
-            </ul>
-        </details>
-        <p class="map-note" role="status" hidden=flag(move || filtered().is_none())>
-            <span>{text(move || filtered().unwrap_or_default())}</span>
-            <a href=address(None, None)>"Show all"</a>
-        </p>
-    }
-}
-
-/// An empty city says how it comes to lights.
-#[component]
-fn NoLights() -> impl IntoView {
-    let live = expect_context::<Live>();
-    view! {
-        <section class="map-empty card" hidden=flag(move || live.counts.get().total() != 0)>
-            <h2>"No lights yet"</h2>
-            <p>"A light appears here by itself when its controller reports for the first time."</p>
-            <p>"To see a city right away, run "<code>"scripts/demo"</code>". Where controllers must be let in, they wait under "<a href="/devices">"Devices"</a>"."</p>
-        </section>
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const TILE_PER_DIAMETER: f64 = 2.0;
 /// How much larger a critical light is drawn: it must be found at a glance.
 const CRITICAL_GROWTH: f64 = 1.3;
 /// Width of the glow in diameters.
-const GLOW_PER_DIAMETER: f64 = 7.0;
+const GLOW_PER_DIAMETER: f64 = 6.0;
 
 /// One row per indicator; columns: off or unknown, lit.
 pub struct Sprites {
@@ -77,8 +77,9 @@ impl Sprites {
 
     /// The light around a lit lamp; `brightness` 0 to 100. Stamped with `lighten` on a dark ground and `darken` on a light one, so
     /// that many lamps together reach the glow's own colour and never burn out.
-    pub fn stamp_glow(&self, context: &CanvasRenderingContext2d, (x, y): (f64, f64), brightness: u8) {
-        context.set_global_alpha(0.25 + 0.75 * f64::from(brightness.min(100)) / 100.0);
+    /// `strength` 0 to 1.
+    pub fn stamp_glow(&self, context: &CanvasRenderingContext2d, (x, y): (f64, f64), brightness: u8, strength: f64) {
+        context.set_global_alpha(strength * (0.25 + 0.75 * f64::from(brightness.min(100)) / 100.0));
         let (side, half) = (self.glow_side, self.glow_side / 2.0);
         _ = context.draw_image_with_html_canvas_element_and_dw_and_dh(&self.glow, x - half, y - half, side, side);
     }

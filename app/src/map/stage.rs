@@ -10,22 +10,15 @@ use leptos::task::spawn_local;
 use web_sys::HtmlElement;
 
 use super::basemap::Basemap;
-use super::cluster::{Cluster, radius_px};
+use super::cluster::Cluster;
 use super::grid::Grid;
 use super::leaflet::Board;
-use super::marks::{self, CLUSTERS_BELOW_ZOOM, Emphasis, Pen};
+use super::marks::{self, Emphasis, Pen};
 use super::palette::Colours;
-use super::projection::{place, world, world_px};
+use super::projection::world;
 use super::sheet::{Sheet, pixel_ratio};
-use super::sprites::{Sprites, diameter_px};
+use super::sprites::Sprites;
 use crate::live::Fleet;
-
-/// The nearest zoom at which one light is shown by itself.
-const LIGHT_ZOOM: f64 = 17.0;
-/// A pointer this close to a mark means it.
-const REACH_PX: f64 = 12.0;
-/// A selected light keeps this distance from the edges.
-const EDGE_PX: f64 = 48.0;
 
 thread_local! {
     static STAGE: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) };
@@ -41,20 +34,20 @@ pub fn with<T>(then: impl FnOnce(&Rc<Stage>) -> T) -> Option<T> {
 pub type Picked = Box<dyn Fn(Option<String>)>;
 
 pub struct Stage {
-    host: HtmlElement,
-    board: Board,
+    pub(super) host: HtmlElement,
+    pub(super) board: Board,
     ground: Sheet,
     lights: Sheet,
     basemap: Rc<Basemap>,
-    fleet: StoredValue<Fleet>,
+    pub(super) fleet: StoredValue<Fleet>,
     colours: RefCell<Colours>,
     sprites: RefCell<Option<Sprites>>,
     /// The grid, and the count of place changes it was made from.
-    grid: RefCell<(u32, Grid)>,
-    donuts: RefCell<Vec<Cluster>>,
+    pub(super) grid: RefCell<(u32, Grid)>,
+    pub(super) donuts: RefCell<Vec<Cluster>>,
     selected: RefCell<Option<String>>,
-    emphasis: Cell<Emphasis>,
-    picked: Picked,
+    pub(super) emphasis: Cell<Emphasis>,
+    pub(super) picked: Picked,
     zooming: Cell<bool>,
     scheduled: Cell<bool>,
     ground_old: Cell<bool>,
@@ -65,9 +58,6 @@ impl Stage {
     /// Puts the map on `host`. `None` when the browser lacks what it needs.
     pub fn raise(host: &HtmlElement, map: &MapView, fleet: StoredValue<Fleet>, picked: Picked) -> Option<Rc<Self>> {
         let board = Board::new(host, map.bounds)?;
-        if let Some(url) = &map.tile_url {
-            board.tiles(url);
-        }
         let origin = map
             .bounds
             .map_or((0.5, 0.5), |[south, west, north, east]| world((south + north) / 2.0, (west + east) / 2.0));
@@ -91,7 +81,7 @@ impl Stage {
             lights_old: Cell::new(false),
         });
         stage.listen();
-        stage.fetch_basemap(map.geojson_layers.clone());
+        stage.lay_ground(map);
         stage.redraw(true);
         STAGE.set(Some(stage.clone()));
         Some(stage)
@@ -129,6 +119,18 @@ impl Stage {
         self.board.on_pointer("click", move |x, y| _ = stage.upgrade().map(|stage| stage.click(x, y)));
         let stage = Rc::downgrade(self);
         self.board.on_pointer("mousemove", move |x, y| _ = stage.upgrade().map(|stage| stage.hover(Some((x, y)))));
+    }
+
+    /// Tiles if the city has any; its own GeoJSON if it has none, or as soon as a tile fails.
+    fn lay_ground(self: &Rc<Self>, map: &MapView) {
+        let layers = map.geojson_layers.clone();
+        let Some(url) = &map.tile_url else { return self.fetch_basemap(layers) };
+        let (stage, layers) = (Rc::downgrade(self), Cell::new(Some(layers)));
+        self.board.tiles(url, move || {
+            if let (Some(stage), Some(layers)) = (stage.upgrade(), layers.take()) {
+                stage.fetch_basemap(layers);
+            }
+        });
     }
 
     fn fetch_basemap(self: &Rc<Self>, layers: Vec<String>) {
@@ -178,40 +180,6 @@ impl Stage {
         self.emphasis.set(Emphasis { selected, hovered: None, ..self.emphasis.get() });
     }
 
-    /// Moves the map only if the selected light would not be seen beside a drawer `drawer_px` wide, or if it is to be
-    /// shown close up.
-    pub fn reveal(&self, drawer_px: f64, close_up: bool) {
-        let Some(i) = self.emphasis.get().selected else { return };
-        let Some(at) = self.fleet.with_value(|f| Some((*f.x.get(i)?, *f.y.get(i)?))) else { return };
-        let camera = self.board.position().camera;
-        let free = if camera.width - drawer_px < 200.0 { camera.width } else { camera.width - drawer_px };
-        let (x, y) = camera.to_screen(at.0, at.1);
-        let seen = x > EDGE_PX && x < free - EDGE_PX && y > EDGE_PX && y < camera.height - EDGE_PX;
-        let near = camera.zoom >= if close_up { LIGHT_ZOOM } else { CLUSTERS_BELOW_ZOOM };
-        if close_up || !seen || !near {
-            self.board.bring(at, (free / 2.0, camera.height / 2.0), (!near).then_some(LIGHT_ZOOM));
-        }
-    }
-
-    /// The ids of the lights on the screen, left of a drawer, in the order of their numbers.
-    pub fn on_screen(&self, drawer_px: f64) -> Vec<String> {
-        let mut camera = self.board.position().camera;
-        camera.width = (camera.width - drawer_px).max(1.0);
-        let [x0, y0, x1, y1] = camera.rectangle();
-        let emphasis = self.emphasis.get();
-        self.fleet.with_value(|fleet| {
-            let mut found = Vec::new();
-            self.grid.borrow().1.near([x0, y0, x1, y1], |i| {
-                let inside = (x0..=x1).contains(&fleet.x[i]) && (y0..=y1).contains(&fleet.y[i]);
-                if inside && emphasis.shows(fleet, i) {
-                    found.push((fleet.no[i], fleet.id[i].to_string()));
-                }
-            });
-            found.sort_unstable();
-            found.into_iter().map(|(_, id)| id).collect()
-        })
-    }
-
     pub fn zoom_by(&self, steps: f64) {
         self.board.zoom_by(steps);
     }
@@ -220,51 +188,8 @@ impl Stage {
         self.board.show(bounds, true);
     }
 
-    fn light_at(&self, x: f64, y: f64) -> Option<usize> {
-        let camera = self.board.position().camera;
-        let reach = (diameter_px(camera.zoom) / 2.0 + 3.0).max(REACH_PX) / world_px(camera.zoom);
-        let emphasis = self.emphasis.get();
-        self.fleet.with_value(|fleet| {
-            let grid = &self.grid.borrow().1;
-            grid.nearest(&fleet.x, &fleet.y, camera.to_world(x, y), reach, |i| emphasis.shows(fleet, i))
-        })
-    }
-
-    fn donut_at(&self, x: f64, y: f64) -> Option<Cluster> {
-        let camera = self.board.position().camera;
-        let donuts = self.donuts.borrow();
-        let hit = donuts.iter().filter(|c| c.single.is_none()).find(|cluster| {
-            let (cx, cy) = camera.to_screen(cluster.x, cluster.y);
-            (cx - x).hypot(cy - y) <= radius_px(cluster.count()) + 3.0
-        });
-        hit.copied()
-    }
-
-    fn click(&self, x: f64, y: f64) {
-        if let Some(cluster) = self.donut_at(x, y) {
-            let [x0, y0, x1, y1] = cluster.bounds;
-            let ((north, west), (south, east)) = (place(x0, y0), place(x1, y1));
-            return self.board.show([south, west, north, east], true);
-        }
-        let far = self.board.position().camera.zoom < CLUSTERS_BELOW_ZOOM;
-        let light = self.light_at(x, y).filter(|i| !far || self.donuts.borrow().iter().any(|c| c.single == Some(*i)));
-        let id = light.and_then(|i| self.fleet.with_value(|fleet| fleet.id.get(i).map(ToString::to_string)));
-        (self.picked)(id);
-    }
-
-    fn hover(self: &Rc<Self>, at: Option<(f64, f64)>) {
-        let far = self.board.position().camera.zoom < CLUSTERS_BELOW_ZOOM;
-        let hovered = at.filter(|_| !far).and_then(|(x, y)| self.light_at(x, y));
-        let points = hovered.is_some() || at.is_some_and(|(x, y)| far && self.donut_at(x, y).is_some());
-        _ = self.host.style().set_property("cursor", if points { "pointer" } else { "" });
-        if self.emphasis.get().hovered != hovered {
-            self.emphasis.set(Emphasis { hovered, ..self.emphasis.get() });
-            self.redraw(false);
-        }
-    }
-
     /// Asks for a drawing in the next frame: of the lights, and of the ground too if `all`.
-    fn redraw(self: &Rc<Self>, all: bool) {
+    pub(super) fn redraw(self: &Rc<Self>, all: bool) {
         self.lights_old.set(true);
         self.ground_old.set(self.ground_old.get() || all);
         if self.scheduled.replace(true) {
