@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, redact_url};
-use crate::{listener, router};
+use crate::listener::{self, Entrance};
+use crate::tls::Tls;
+use crate::{descriptors, metrics, router};
 
 /// Who can sign in after the first start of an empty database.
 const FIRST_ADMIN: &str = "admin@ccms.local";
@@ -50,17 +52,29 @@ pub async fn start_service(config: &Config) -> anyhow::Result<Ccms> {
 }
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    descriptors::raise();
+    metrics::recorder();
+    // What cannot work is found out before anything begins.
+    let tls = config.tls.as_ref().map(|tls| Tls::load(&tls.certificate_file, &tls.key_file)).transpose()?;
     let ccms = start_service(&config).await?;
     greet_first_start(&ccms).await?;
-    let listener = tokio::net::TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("listening on {}", config.listen))?;
+    let listener = listener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
+    let watched = metrics::bind(&config)?;
     let stop = CancellationToken::new();
     let app = router::build(&config, &ccms, leptos_options(&config), stop.clone());
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    println!("CCMS listens on http://{}", listener.local_addr()?);
+    if let Some(watched) = &watched {
+        println!("Metrics are at http://{}/metrics", watched.local_addr()?);
+    }
+    let (address, scheme) = (listener.local_addr()?, if tls.is_some() { "https" } else { "http" });
+    tracing::info!(%address, scheme, "serving");
+    println!("CCMS listens on {scheme}://{address}");
     tokio::spawn(stop_on_signal(stop.clone()));
-    listener::serve(listener, app, &config.limits, stop).await;
+    tokio::spawn(metrics::serve(watched, ccms.clone(), stop.clone()));
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(tls.watch(stop.clone()));
+    }
+    let entrance = Entrance { name: scheme, limits: config.limits.clone(), tls, trusted_proxy: config.trusted_proxy };
+    entrance.serve(listener, app, stop).await;
     tracing::info!("stopping: committing what waits");
     ccms.stop().await;
     tracing::info!("stopped");

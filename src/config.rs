@@ -28,6 +28,8 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub site: Site,
+    pub tls: Option<Tls>,
+    pub metrics: Metrics,
 }
 
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -104,6 +106,29 @@ pub struct Limits {
     pub intake_queue_requests: usize,
 }
 
+/// Without it the server speaks plain HTTP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The chain, the server's own certificate first; PEM.
+    pub certificate_file: PathBuf,
+    /// PEM.
+    pub key_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where `/metrics` is; by default on loopback.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Metrics {
+    pub fn address(&self) -> SocketAddr {
+        self.listen.unwrap_or_else(crate::metrics::default_address)
+    }
+}
+
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Site {
@@ -126,6 +151,8 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             site: Site::default(),
+            tls: None,
+            metrics: Metrics::default(),
         }
     }
 }
@@ -191,10 +218,10 @@ impl Config {
     /// Refuses what would be unsafe or cannot work.
     fn check(&self) -> anyhow::Result<()> {
         let reachable = !self.listen.ip().is_loopback();
-        if reachable && self.trusted_proxy.is_none() {
+        if reachable && self.tls.is_none() && self.trusted_proxy.is_none() {
             bail!(
-                "listen = {} can be reached from outside over plain HTTP. Put a proxy that ends TLS in front and name it \
-                 with trusted_proxy, or listen on 127.0.0.1",
+                "listen = {} can be reached from outside over plain HTTP. Name a certificate with tls.certificate_file and \
+                 tls.key_file, or put a proxy that ends TLS in front and name it with trusted_proxy, or listen on 127.0.0.1",
                 self.listen
             );
         }
@@ -222,6 +249,11 @@ impl Config {
             bail!("limits.connections and limits.intake_queue_requests are at least 1");
         }
         Ok(())
+    }
+
+    /// Browsers reach us over TLS, ours or a proxy's.
+    pub fn is_behind_tls(&self) -> bool {
+        self.tls.is_some() || self.trusted_proxy.is_some()
     }
 
     pub fn database_url(&self) -> String {
@@ -287,6 +319,9 @@ mod tests {
         assert!(config.check().is_ok());
         config.listen = "0.0.0.0:8000".parse().unwrap();
         assert!(config.check().is_err());
+        config.tls = Some(Tls { certificate_file: "cert.pem".into(), key_file: "key.pem".into() });
+        assert!(config.check().is_ok());
+        config.tls = None;
         config.trusted_proxy = Some("10.0.0.1".parse().unwrap());
         assert!(config.check().is_ok());
         config.enrolment.mode = EnrolmentMode::Open;

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::http::{StatusCode, header};
+use axum::{Json, Router};
 use ccms_core::wire::envelope::{ErrorCode, ErrorEnvelope};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::time::Sleep;
@@ -40,6 +42,7 @@ impl<IO> Lingering<IO> {
         if self.refusal.is_none()
             && let Some(why) = bare_refusal(head)
         {
+            ccms_service::metrics::refused(ErrorCode::BadRequest);
             let until = Box::pin(tokio::time::sleep(LINGER));
             self.refusal = Some(Refusal { answer: enveloped(why), written: 0, heard: 0, until });
         }
@@ -68,6 +71,14 @@ fn enveloped(why: &str) -> Vec<u8> {
         "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+/// What a TLS port tells those who speak plain HTTP to it.
+pub(crate) fn wants_tls() -> Router {
+    Router::new().fallback(|| async {
+        let envelope = ErrorEnvelope::new(ErrorCode::BadRequest, "This port speaks HTTPS only", RETRY_AFTER_S);
+        (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], Json(envelope))
+    })
 }
 
 impl<IO: Write + Unpin> Lingering<IO> {

@@ -13,6 +13,7 @@ use leptos::config::LeptosOptions;
 use leptos::context::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tokio_util::sync::CancellationToken;
+use tower::util::option_layer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
@@ -22,6 +23,8 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::config::Config;
+use crate::door::ClientAddress;
+use crate::metrics::{self, HttpMetrics};
 use crate::{basemap, device_api, live, origin, session};
 
 /// Largest form that the screen sends.
@@ -35,12 +38,21 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(option_layer(config.tls.is_some().then(only_tls_from_now_on)))
+        .layer(middleware::from_fn_with_state(HttpMetrics::default(), metrics::observe))
+}
+
+/// Browsers that were here over TLS once come back over TLS only. A proxy that ends TLS says so itself, or does not.
+fn only_tls_from_now_on() -> SetResponseHeaderLayer<HeaderValue> {
+    let year = HeaderValue::from_static("max-age=31536000");
+    SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, year)
 }
 
 /// Every log line of a request carries its id, which the answer repeats as `x-request-id`.
 fn request_span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+    let client = request.extensions().get::<ClientAddress>().map(|client| tracing::field::display(client.0));
+    tracing::info_span!("request", id, client, method = %request.method(), path = request.uri().path())
 }
 
 fn health_routes(ccms: &Ccms) -> Router {
@@ -77,7 +89,7 @@ fn screen(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancellatio
         .layer(RequestBodyLimitLayer::new(FORM_BYTES_MAX))
         .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(config.limits.body_read_seconds.max(1))))
         .layer(middleware::from_fn(origin::check))
-        .layer(session::layer(ccms, config.trusted_proxy.is_some()))
+        .layer(session::layer(ccms, config.is_behind_tls()))
         .layer(CompressionLayer::new())
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))

@@ -2,7 +2,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ccms_core::wire::envelope::ErrorCode;
-use ccms_service::Refusal;
+use ccms_service::{Refusal, metrics};
 use serde::Serialize;
 
 /// 200 with the body, or the refusal in the documented envelope.
@@ -14,6 +14,7 @@ pub(super) fn answer<T: Serialize>(result: Result<T, Refusal>) -> Response {
 }
 
 pub(super) fn refuse(refusal: &Refusal) -> Response {
+    metrics::refused(refusal.code);
     tracing::debug!(code = refusal.code.as_str(), message = refusal.message, "device refused");
     let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, &refusal.envelope());

@@ -7,6 +7,7 @@ use ccms_store::{DynStore, LogPosition, ReadingRow};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::live::Live;
+use crate::metrics::{self, Stopwatch};
 
 /// What became of one request's readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,12 @@ impl Intake {
         (Self { queue }, Jobs(receiver))
     }
 
+    /// Requests that wait for the writer, and how many may.
+    pub fn depth(&self) -> (usize, usize) {
+        let max = self.queue.max_capacity();
+        (max - self.queue.capacity(), max)
+    }
+
     /// Returns when the rows are on disk and the live state has them.
     pub async fn store(&self, rows: Vec<ReadingRow>) -> Result<Receipt, NotTaken> {
         let (done, committed) = oneshot::channel();
@@ -90,13 +97,17 @@ impl Writer {
         let rows: Vec<ReadingRow> = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.rows)).collect();
         let mut stored = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(self.batch_rows_max) {
+            let watch = Stopwatch::start();
             match self.store.append_readings(chunk).await {
                 Ok(appended) => {
+                    let new = appended.stored.iter().filter(|s| **s).count();
+                    metrics::committed(new, chunk.len() - new, watch.elapsed());
                     self.apply(chunk, &appended.stored);
                     self.position.send_replace(appended.upto);
                     stored.extend(appended.stored);
                 }
                 Err(error) => {
+                    metrics::commit_failed();
                     tracing::error!(%error, rows = rows.len(), "a batch of readings could not be stored");
                     for job in jobs.drain(..) {
                         let _ = job.done.send(Err(NotTaken::Failed));

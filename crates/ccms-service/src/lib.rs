@@ -25,6 +25,7 @@ pub mod error;
 mod intake;
 pub mod keys;
 mod live;
+pub mod metrics;
 pub mod people;
 mod queries;
 pub mod refusal;

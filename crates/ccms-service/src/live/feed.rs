@@ -54,6 +54,11 @@ impl Feed {
         self.lock().seq
     }
 
+    /// How many listen.
+    pub fn watchers(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     /// Publishes the step that `make` builds for the next number, unless it builds none.
     pub(crate) fn publish(&self, make: impl FnOnce(u64) -> Option<Change>) {
         let mut kept = self.lock();
