@@ -230,6 +230,8 @@ pub struct Command {
     pub state: CommandState,
     /// The e-mail address of who asked, or the name of the rule that did.
     pub requested_by: String,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
     pub requested_at: UtcMillis,
     pub expires_at: UtcMillis,
     /// First hand-over to the device.

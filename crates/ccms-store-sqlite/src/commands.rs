@@ -1,11 +1,12 @@
-//! Commands. At most one per light and type is alive: the index `commands_live` holds it, [`enqueue`] makes room first.
+//! Commands as they are kept, and their changes of state. How they come in and are taken back is in `orders`.
 use ccms_core::command::{Command, CommandState, Priority};
 use ccms_core::ids::{CommandId, DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{AuditEntry, CommandChange, StoreError, StoreResult};
+use ccms_store::{CommandChange, StoreResult};
+use sqlx::SqliteConnection;
 
-use crate::{SqliteStore, audit, failed};
+use crate::{SqliteStore, failed};
 
 struct CommandColumns {
     id: String,
@@ -15,6 +16,7 @@ struct CommandColumns {
     priority: String,
     state: String,
     requested_by: String,
+    reason: Option<String>,
     requested_at: i64,
     expires_at: i64,
     delivered_at: Option<i64>,
@@ -34,6 +36,7 @@ impl CommandColumns {
             priority: row.text("priority", &self.priority, Priority::parse)?,
             state: row.text("state", &self.state, CommandState::parse)?,
             requested_by: self.requested_by,
+            reason: self.reason,
             requested_at: UtcMillis(self.requested_at),
             expires_at: UtcMillis(self.expires_at),
             delivered_at: self.delivered_at.map(UtcMillis),
@@ -44,56 +47,8 @@ impl CommandColumns {
     }
 }
 
-fn command_id(text: &str) -> StoreResult<CommandId> {
+pub(crate) fn command_id(text: &str) -> StoreResult<CommandId> {
     Row::new("commands", &text).text("id", text, |t| CommandId::parse(t).ok())
-}
-
-pub(crate) async fn enqueue(store: &SqliteStore, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-    let mut tx = store.begin().await?;
-    let command_type = command.kind.command_type().as_str();
-    let superseded = sqlx::query_scalar!(
-        r#"UPDATE commands SET state = 'superseded', finished_at = ?
-         WHERE light_no = ? AND command_type = ? AND state IN ('queued', 'delivered', 'unverified')
-         RETURNING id AS "id!""#,
-        command.requested_at.0,
-        command.light_no.0,
-        command_type,
-    )
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(failed)?;
-    let kind = serde_json::to_string(&command.kind).map_err(StoreError::unavailable)?;
-    let (id, priority, state) = (command.id.as_str(), command.priority.as_str(), command.state.as_str());
-    let (delivered_at, finished_at, executed_at) =
-        (command.delivered_at.map(|t| t.0), command.finished_at.map(|t| t.0), command.executed_at.map(|t| t.0));
-    let inserted = sqlx::query!(
-        "INSERT INTO commands (id, light_no, device_no, command_type, kind, priority, state, requested_by,
-             requested_at, expires_at, delivered_at, finished_at, executed_at, detail)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        id,
-        command.light_no.0,
-        command.device_no.0,
-        command_type,
-        kind,
-        priority,
-        state,
-        command.requested_by,
-        command.requested_at.0,
-        command.expires_at.0,
-        delivered_at,
-        finished_at,
-        executed_at,
-        command.detail,
-    )
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
-    if inserted.rows_affected() == 0 {
-        return Err(StoreError::Conflict { what: "a command with this id" });
-    }
-    audit::insert(&mut tx, audit).await?;
-    tx.commit().await.map_err(failed)?;
-    superseded.iter().map(|id| command_id(id)).collect()
 }
 
 pub(crate) async fn change(store: &SqliteStore, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
@@ -125,15 +80,20 @@ pub(crate) async fn change(store: &SqliteStore, changes: &[CommandChange]) -> St
 }
 
 pub(crate) async fn command(store: &SqliteStore, id: &CommandId) -> StoreResult<Option<Command>> {
+    let mut connection = store.readers.acquire().await.map_err(failed)?;
+    command_on(&mut connection, id).await
+}
+
+pub(crate) async fn command_on(connection: &mut SqliteConnection, id: &CommandId) -> StoreResult<Option<Command>> {
     let id = id.as_str();
     sqlx::query_as!(
         CommandColumns,
-        "SELECT id, light_no, device_no, kind, priority, state, requested_by, requested_at, expires_at, delivered_at,
-             finished_at, executed_at, detail
+        "SELECT id, light_no, device_no, kind, priority, state, requested_by, reason, requested_at, expires_at,
+             delivered_at, finished_at, executed_at, detail
          FROM commands WHERE id = ?",
         id
     )
-    .fetch_optional(&store.readers)
+    .fetch_optional(connection)
     .await
     .map_err(failed)?
     .map(CommandColumns::command)
@@ -143,8 +103,8 @@ pub(crate) async fn command(store: &SqliteStore, id: &CommandId) -> StoreResult<
 pub(crate) async fn live(store: &SqliteStore) -> StoreResult<Vec<Command>> {
     sqlx::query_as!(
         CommandColumns,
-        "SELECT id, light_no, device_no, kind, priority, state, requested_by, requested_at, expires_at, delivered_at,
-             finished_at, executed_at, detail
+        "SELECT id, light_no, device_no, kind, priority, state, requested_by, reason, requested_at, expires_at,
+             delivered_at, finished_at, executed_at, detail
          FROM commands WHERE state IN ('queued', 'delivered', 'unverified') ORDER BY requested_at, no"
     )
     .fetch_all(&store.readers)
@@ -158,8 +118,8 @@ pub(crate) async fn live(store: &SqliteStore) -> StoreResult<Vec<Command>> {
 pub(crate) async fn of_light(store: &SqliteStore, light: LightNo, limit: u32) -> StoreResult<Vec<Command>> {
     sqlx::query_as!(
         CommandColumns,
-        "SELECT id, light_no, device_no, kind, priority, state, requested_by, requested_at, expires_at, delivered_at,
-             finished_at, executed_at, detail
+        "SELECT id, light_no, device_no, kind, priority, state, requested_by, reason, requested_at, expires_at,
+             delivered_at, finished_at, executed_at, detail
          FROM commands WHERE light_no = ? ORDER BY requested_at DESC, no DESC LIMIT ?",
         light.0,
         limit

@@ -1,8 +1,8 @@
-//! Controllers and lights: who is known, and what they say of themselves.
-use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo};
+//! Controllers: which are known, and what they say of themselves.
+use ccms_core::ids::{DeviceId, DeviceNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{DeviceRecord, DeviceState, LightRecord, Reported, StoreResult};
+use ccms_store::{DeviceRecord, DeviceState, Reported, StoreResult};
 use sqlx::SqliteConnection;
 
 use crate::{SqliteStore, failed};
@@ -12,6 +12,8 @@ struct DeviceColumns {
     id: String,
     state: String,
     epoch: i64,
+    token_used_gen: i64,
+    reclaim_until: Option<i64>,
     created_at: i64,
     claim_until: Option<i64>,
     claimed_at: Option<i64>,
@@ -38,6 +40,8 @@ impl DeviceColumns {
             id: row.text("id", &self.id, |t| DeviceId::parse(t).ok())?,
             state: row.text("state", &self.state, DeviceState::parse)?,
             epoch: row.number("epoch", self.epoch)?,
+            token_used_gen: self.token_used_gen,
+            reclaim_until: self.reclaim_until.map(UtcMillis),
             created_at: UtcMillis(self.created_at),
             claim_until: self.claim_until.map(UtcMillis),
             claimed_at: self.claimed_at.map(UtcMillis),
@@ -56,35 +60,6 @@ impl DeviceColumns {
                 firmware_version: self.reported_firmware_version,
                 battery_backup_hours: self.reported_battery_backup_hours,
             },
-        })
-    }
-}
-
-struct LightColumns {
-    no: i64,
-    id: String,
-    device_no: Option<i64>,
-    name: String,
-    address: String,
-    city: String,
-    latitude: f64,
-    longitude: f64,
-    created_at: i64,
-}
-
-impl LightColumns {
-    fn record(self) -> StoreResult<LightRecord> {
-        let row = Row::new("lights", &self.no);
-        Ok(LightRecord {
-            no: LightNo(row.number("no", self.no)?),
-            id: row.text("id", &self.id, |t| LightId::parse(t).ok())?,
-            device_no: row.number_opt("device_no", self.device_no)?.map(DeviceNo),
-            name: self.name,
-            address: self.address,
-            city: self.city,
-            latitude: self.latitude,
-            longitude: self.longitude,
-            created_at: UtcMillis(self.created_at),
         })
     }
 }
@@ -115,32 +90,13 @@ pub(crate) async fn device_on(connection: &mut SqliteConnection, id: &DeviceId) 
         .transpose()
 }
 
-pub(crate) async fn lights(store: &SqliteStore) -> StoreResult<Vec<LightRecord>> {
-    sqlx::query_as!(
-        LightColumns,
-        "SELECT no, id, device_no, name, address, city, latitude, longitude, created_at FROM lights ORDER BY no"
-    )
-    .fetch_all(&store.readers)
-    .await
-    .map_err(failed)?
-    .into_iter()
-    .map(LightColumns::record)
-    .collect()
-}
-
-pub(crate) async fn lights_of_device(store: &SqliteStore, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
-    sqlx::query_as!(
-        LightColumns,
-        "SELECT no, id, device_no, name, address, city, latitude, longitude, created_at FROM lights
-         WHERE device_no = ? ORDER BY no",
-        device.0
-    )
-    .fetch_all(&store.readers)
-    .await
-    .map_err(failed)?
-    .into_iter()
-    .map(LightColumns::record)
-    .collect()
+pub(crate) async fn device_by_no(connection: &mut SqliteConnection, no: DeviceNo) -> StoreResult<Option<DeviceRecord>> {
+    sqlx::query_as!(DeviceColumns, "SELECT * FROM devices WHERE no = ?", no.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?
+        .map(DeviceColumns::record)
+        .transpose()
 }
 
 pub(crate) async fn waiting(store: &SqliteStore, limit: u32) -> StoreResult<Vec<DeviceRecord>> {

@@ -1,14 +1,13 @@
 //! How a controller comes in: registered by a person or pending until one looks, then claimed once.
-use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo};
+use ccms_core::ids::DeviceId;
 use ccms_core::time::UtcMillis;
-use ccms_store::parse::{Row, light_number};
 use ccms_store::{
     AuditEntry, Claim, DeviceRecord, DeviceState, LightRecord, NewDevice, PendingNote, StoreError, StoreResult,
 };
 use sqlx::SqliteConnection;
 
 use crate::devices::{device_on, write_reported};
-use crate::{SqliteStore, audit, failed};
+use crate::{SqliteStore, audit, failed, lights};
 
 pub(crate) async fn register(
     store: &SqliteStore,
@@ -16,88 +15,64 @@ pub(crate) async fn register(
     audit: &AuditEntry,
 ) -> StoreResult<(DeviceRecord, LightRecord)> {
     let mut tx = store.begin().await?;
-    let id = new.device_id.as_str();
-    let claim_until = new.claim_until.map(|t| t.0);
-    // The update comes first: an insert that meets a row uses up a number, and numbers are to be dense.
-    let pending = sqlx::query!(
-        "UPDATE devices SET state = 'registered', created_at = ?, claim_until = ?,
-             attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
-         WHERE id = ? AND state = 'pending'",
-        new.created_at.0,
-        claim_until,
-        id,
-    )
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
-    if pending.rows_affected() == 0 {
-        let inserted = sqlx::query!(
-            "INSERT INTO devices (id, state, created_at, claim_until) VALUES (?, 'registered', ?, ?)
-             ON CONFLICT (id) DO NOTHING",
-            id,
-            new.created_at.0,
-            claim_until,
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if inserted.rows_affected() == 0 {
-            return Err(StoreError::Conflict { what: "a device with this id" });
-        }
-    }
-    let device = device_on(&mut tx, &new.device_id)
-        .await?
-        .ok_or_else(|| StoreError::unavailable("the device is gone that was just written"))?;
-    let light = insert_light(&mut tx, new, device.no).await?;
+    let registered = register_on(&mut tx, new).await?;
     audit::insert(&mut tx, audit).await?;
     tx.commit().await.map_err(failed)?;
+    Ok(registered)
+}
+
+/// A registered device with its light, inside a transaction.
+pub(crate) async fn register_on(
+    connection: &mut SqliteConnection,
+    new: NewDevice,
+) -> StoreResult<(DeviceRecord, LightRecord)> {
+    let known = device_on(connection, &new.device_id).await?;
+    let free = match known.map(|d| (d.state, d.no)) {
+        None | Some((DeviceState::Pending, _)) => true,
+        // Its light went to another controller, or it was refused when it asked; now a person wants it.
+        Some((DeviceState::Revoked, no)) => lights::of_device_on(connection, no).await?.is_empty(),
+        Some((DeviceState::Registered | DeviceState::Claimed, _)) => false,
+    };
+    if !free {
+        return Err(StoreError::Conflict { what: "a device with this id" });
+    }
+    let device = make_registered(connection, &new.device_id, new.created_at, new.claim_until).await?;
+    let light = lights::insert(connection, new.light_id, Some(device.no), new.curated, new.created_at).await?;
     Ok((device, light))
 }
 
-async fn insert_light(connection: &mut SqliteConnection, new: NewDevice, device: DeviceNo) -> StoreResult<LightRecord> {
-    let light_id = match new.light_id {
-        Some(id) => id,
-        None => {
-            let highest =
-                sqlx::query_scalar!(r#"SELECT max(numbered) AS "highest: i64" FROM lights WHERE numbered IS NOT NULL"#)
-                    .fetch_one(&mut *connection)
-                    .await
-                    .map_err(failed)?;
-            LightId::numbered(Row::new("lights", &"highest").number("numbered", highest.unwrap_or(0) + 1)?)
-        }
-    };
-    let (id, numbered) = (light_id.as_str(), light_number(&light_id));
-    let light = sqlx::query!(
-        "INSERT INTO lights (id, numbered, device_no, name, address, city, latitude, longitude, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        id,
-        numbered,
-        device.0,
-        new.name,
-        new.address,
-        new.city,
-        new.latitude,
-        new.longitude,
-        new.created_at.0,
+/// Makes a device registered, whatever it was; whether it may be is the caller's to have judged.
+pub(crate) async fn make_registered(
+    connection: &mut SqliteConnection,
+    id: &DeviceId,
+    created_at: UtcMillis,
+    claim_until: Option<UtcMillis>,
+) -> StoreResult<DeviceRecord> {
+    let (text, claim_until) = (id.as_str(), claim_until.map(|t| t.0));
+    // The update comes first: an insert that meets a row uses up a number, and numbers are to be dense.
+    let known = sqlx::query!(
+        "UPDATE devices SET state = 'registered', created_at = ?, claim_until = ?, claimed_at = NULL,
+             reclaim_until = NULL, attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
+         WHERE id = ?",
+        created_at.0,
+        claim_until,
+        text,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
-    if light.rows_affected() == 0 {
-        return Err(StoreError::Conflict { what: "a light with this id" });
+    if known.rows_affected() == 0 {
+        sqlx::query!(
+            "INSERT INTO devices (id, state, created_at, claim_until) VALUES (?, 'registered', ?, ?)",
+            text,
+            created_at.0,
+            claim_until,
+        )
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
     }
-    let no = light.last_insert_rowid();
-    Ok(LightRecord {
-        no: LightNo(Row::new("lights", &no).number("no", no)?),
-        id: light_id,
-        device_no: Some(device),
-        name: new.name,
-        address: new.address,
-        city: new.city,
-        latitude: new.latitude,
-        longitude: new.longitude,
-        created_at: new.created_at,
-    })
+    device_on(connection, id).await?.ok_or_else(|| StoreError::unavailable("the device is gone that was just written"))
 }
 
 pub(crate) async fn note_pending(store: &SqliteStore, note: &PendingNote) -> StoreResult<()> {

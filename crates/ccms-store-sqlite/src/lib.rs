@@ -2,13 +2,19 @@
 //!
 //! - [`open`](SqliteStore::open)  the connections and their settings
 //! - `people`      users and their sessions
-//! - `devices`     controllers and lights
+//! - `access`      API keys, answers that may be asked for twice, what may be changed of people
+//! - `devices`     controllers
+//! - `lights`      lights, with what people curated
 //! - `enrolment`   how a controller comes in
+//! - `credentials` how its credentials end; `swap` one for another; `absence` of the server itself
+//! - `curation`    many changes of lights as one
 //! - `readings`    the hot log `energy_parameters`: append and read
 //! - `columns`     one reading as columns, and back
 //! - `checkpoint`  the latest state of every light
-//! - `commands`    commands and their changes of state
-//! - `audit`       who did what
+//! - `uploads`     log texts, unreadable messages, firmware reports
+//! - `alerts`      what is wrong
+//! - `commands`    commands and their changes of state; `orders` gives them and takes them back
+//! - `audit`       who did what, chained
 //! - `bulk`        inserts of many rows, the only statements that are not checked when this crate is compiled
 //!
 //! Every change runs in `BEGIN IMMEDIATE` on the one writer connection: a transaction that reads first and writes later
@@ -20,16 +26,25 @@ use ccms_core::time::UtcMillis;
 use ccms_store::*;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+mod absence;
+mod access;
+mod alerts;
 mod audit;
 mod bulk;
 mod checkpoint;
 mod columns;
 mod commands;
+mod credentials;
+mod curation;
 mod devices;
 mod enrolment;
+mod lights;
 mod open;
+mod orders;
 mod people;
 mod readings;
+mod swap;
+mod uploads;
 
 /// A handle to one database file. Its methods are those of [`Store`].
 pub struct SqliteStore {
@@ -103,10 +118,10 @@ impl Store for SqliteStore {
         devices::device(self, id).await
     }
     async fn lights(&self) -> StoreResult<Vec<LightRecord>> {
-        devices::lights(self).await
+        lights::all(self).await
     }
     async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
-        devices::lights_of_device(self, device).await
+        lights::of_device(self, device).await
     }
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)> {
         enrolment::register(self, new, audit).await
@@ -153,7 +168,7 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-        commands::enqueue(self, command, audit).await
+        orders::enqueue(self, std::slice::from_ref(command), audit).await
     }
     async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
         commands::change(self, changes).await

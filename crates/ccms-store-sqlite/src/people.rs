@@ -2,14 +2,16 @@
 use ccms_core::ids::UserId;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{NewUser, Role, SessionRecord, StoreError, StoreResult, UserRecord};
+use ccms_store::{AuditEntry, NewUser, Role, SessionRecord, StoreError, StoreResult, UserRecord};
+use sqlx::SqliteConnection;
 
-use crate::{SqliteStore, failed};
+use crate::{SqliteStore, audit, failed};
 
 struct UserColumns {
     id: i64,
     email: String,
     role: String,
+    zone: Option<String>,
     password_hash: String,
     created_at: i64,
 }
@@ -20,6 +22,7 @@ impl UserColumns {
             id: UserId(self.id),
             role: Row::new("users", &self.id).text("role", &self.role, Role::parse)?,
             email: self.email,
+            zone: self.zone,
             password_hash: self.password_hash,
             created_at: UtcMillis(self.created_at),
         })
@@ -29,11 +32,12 @@ impl UserColumns {
 pub(crate) async fn create_user(store: &SqliteStore, new: NewUser) -> StoreResult<UserRecord> {
     let (key, role) = (new.email.to_lowercase(), new.role.as_str());
     let inserted = sqlx::query!(
-        "INSERT INTO users (email, email_key, role, password_hash, created_at) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO users (email, email_key, role, zone, password_hash, created_at) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (email_key) DO NOTHING",
         new.email,
         key,
         role,
+        new.zone,
         new.password_hash,
         new.created_at.0,
     )
@@ -44,15 +48,15 @@ pub(crate) async fn create_user(store: &SqliteStore, new: NewUser) -> StoreResul
         return Err(StoreError::Conflict { what: "a user with this e-mail address" });
     }
     let id = UserId(inserted.last_insert_rowid());
-    let NewUser { email, role, password_hash, created_at } = new;
-    Ok(UserRecord { id, email, role, password_hash, created_at })
+    let NewUser { email, role, zone, password_hash, created_at } = new;
+    Ok(UserRecord { id, email, role, zone, password_hash, created_at })
 }
 
 pub(crate) async fn user_by_email(store: &SqliteStore, email: &str) -> StoreResult<Option<UserRecord>> {
     let key = email.to_lowercase();
     sqlx::query_as!(
         UserColumns,
-        "SELECT id, email, role, password_hash, created_at FROM users WHERE email_key = ?",
+        "SELECT id, email, role, zone, password_hash, created_at FROM users WHERE email_key = ?",
         key
     )
     .fetch_optional(&store.readers)
@@ -63,12 +67,21 @@ pub(crate) async fn user_by_email(store: &SqliteStore, email: &str) -> StoreResu
 }
 
 pub(crate) async fn user_by_id(store: &SqliteStore, id: UserId) -> StoreResult<Option<UserRecord>> {
-    sqlx::query_as!(UserColumns, "SELECT id, email, role, password_hash, created_at FROM users WHERE id = ?", id.0)
-        .fetch_optional(&store.readers)
-        .await
-        .map_err(failed)?
-        .map(UserColumns::record)
-        .transpose()
+    let mut connection = store.readers.acquire().await.map_err(failed)?;
+    user_on(&mut connection, id).await
+}
+
+async fn user_on(connection: &mut SqliteConnection, id: UserId) -> StoreResult<Option<UserRecord>> {
+    sqlx::query_as!(
+        UserColumns,
+        "SELECT id, email, role, zone, password_hash, created_at FROM users WHERE id = ?",
+        id.0
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(failed)?
+    .map(UserColumns::record)
+    .transpose()
 }
 
 pub(crate) async fn user_count(store: &SqliteStore) -> StoreResult<u64> {
@@ -79,10 +92,63 @@ pub(crate) async fn user_count(store: &SqliteStore) -> StoreResult<u64> {
     Ok(count.unsigned_abs())
 }
 
+pub(crate) async fn users(store: &SqliteStore) -> StoreResult<Vec<UserRecord>> {
+    sqlx::query_as!(UserColumns, "SELECT id, email, role, zone, password_hash, created_at FROM users ORDER BY id")
+        .fetch_all(&store.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(UserColumns::record)
+        .collect()
+}
+
+pub(crate) async fn change_user(
+    store: &SqliteStore,
+    id: UserId,
+    role: Role,
+    zone: Option<String>,
+    audit: &AuditEntry,
+) -> StoreResult<Option<UserRecord>> {
+    let mut tx = store.begin().await?;
+    let role = role.as_str();
+    let changed = sqlx::query!("UPDATE users SET role = ?, zone = ? WHERE id = ?", role, zone, id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    if changed.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let user = user_on(&mut tx, id).await?;
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(user)
+}
+
+pub(crate) async fn change_password(
+    store: &SqliteStore,
+    id: UserId,
+    password_hash: &str,
+    audit: &AuditEntry,
+) -> StoreResult<bool> {
+    let mut tx = store.begin().await?;
+    let changed = sqlx::query!("UPDATE users SET password_hash = ? WHERE id = ?", password_hash, id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
 pub(crate) async fn create_session(store: &SqliteStore, session: &SessionRecord) -> StoreResult<bool> {
+    let user_id = session.user_id.map(|u| u.0);
     let inserted = sqlx::query!(
-        "INSERT INTO sessions (id, data, expires_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO sessions (id, user_id, data, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         session.id,
+        user_id,
         session.data,
         session.expires_at.0,
     )
@@ -93,10 +159,13 @@ pub(crate) async fn create_session(store: &SqliteStore, session: &SessionRecord)
 }
 
 pub(crate) async fn save_session(store: &SqliteStore, session: &SessionRecord) -> StoreResult<()> {
+    let user_id = session.user_id.map(|u| u.0);
     sqlx::query!(
-        "INSERT INTO sessions (id, data, expires_at) VALUES (?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at",
+        "INSERT INTO sessions (id, user_id, data, expires_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, data = excluded.data,
+             expires_at = excluded.expires_at",
         session.id,
+        user_id,
         session.data,
         session.expires_at.0,
     )
@@ -107,16 +176,28 @@ pub(crate) async fn save_session(store: &SqliteStore, session: &SessionRecord) -
 }
 
 pub(crate) async fn session(store: &SqliteStore, id: &str, now: UtcMillis) -> StoreResult<Option<SessionRecord>> {
-    let found = sqlx::query!("SELECT id, data, expires_at FROM sessions WHERE id = ? AND expires_at > ?", id, now.0)
-        .fetch_optional(&store.readers)
-        .await
-        .map_err(failed)?;
-    Ok(found.map(|s| SessionRecord { id: s.id, data: s.data, expires_at: UtcMillis(s.expires_at) }))
+    let found =
+        sqlx::query!("SELECT id, user_id, data, expires_at FROM sessions WHERE id = ? AND expires_at > ?", id, now.0)
+            .fetch_optional(&store.readers)
+            .await
+            .map_err(failed)?;
+    Ok(found.map(|s| SessionRecord {
+        id: s.id,
+        user_id: s.user_id.map(UserId),
+        data: s.data,
+        expires_at: UtcMillis(s.expires_at),
+    }))
 }
 
 pub(crate) async fn delete_session(store: &SqliteStore, id: &str) -> StoreResult<()> {
     sqlx::query!("DELETE FROM sessions WHERE id = ?", id).execute(&store.writer).await.map_err(failed)?;
     Ok(())
+}
+
+pub(crate) async fn delete_sessions_of(store: &SqliteStore, user: UserId) -> StoreResult<u64> {
+    let deleted =
+        sqlx::query!("DELETE FROM sessions WHERE user_id = ?", user.0).execute(&store.writer).await.map_err(failed)?;
+    Ok(deleted.rows_affected())
 }
 
 pub(crate) async fn delete_expired_sessions(store: &SqliteStore, now: UtcMillis) -> StoreResult<u64> {

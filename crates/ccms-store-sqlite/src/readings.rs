@@ -139,6 +139,32 @@ pub(crate) async fn between(
     .collect()
 }
 
+/// Through the index `energy_parameters_suspect`, which is led by the light and then the time of arrival.
+pub(crate) async fn suspect(
+    store: &SqliteStore,
+    light: LightNo,
+    from: UtcMillis,
+    to: UtcMillis,
+    limit: u32,
+) -> StoreResult<Vec<ReadingRow>> {
+    sqlx::query_as!(
+        LogColumns,
+        "SELECT * FROM energy_parameters INDEXED BY energy_parameters_suspect
+         WHERE flags & 4096 <> 0 AND light_no = ? AND reported_at + delay_ms >= ? AND reported_at + delay_ms < ?
+         ORDER BY reported_at + delay_ms DESC, id DESC LIMIT ?",
+        light.0,
+        from.0,
+        to.0,
+        limit
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(|c| Ok(c.row()?.1))
+    .collect()
+}
+
 pub(crate) async fn latest(store: &SqliteStore, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>> {
     let found: Vec<ReadingRow> = sqlx::query_as!(
         LogColumns,

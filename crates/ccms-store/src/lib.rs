@@ -10,20 +10,33 @@ use ccms_core::command::{Command, CommandState};
 use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
 use ccms_core::time::UtcMillis;
 
+mod access;
+mod alerts;
+pub mod audit_chain;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod credentials;
+mod curation;
 mod error;
 pub mod parse;
 mod records;
+mod uploads;
 
+pub use access::*;
+pub use alerts::*;
+pub use credentials::*;
+pub use curation::*;
 pub use error::{StoreError, StoreResult};
 pub use records::*;
+pub use uploads::*;
 
 /// A handle to whichever engine the database URL chose.
 pub type DynStore = Arc<dyn Store>;
 
+/// People, devices, readings, commands and the audit log are here; the rest of the contract is in the traits named above,
+/// one file each.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Sync + 'static {
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;
 
@@ -67,7 +80,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the device or the light id exists. A *pending* row of the same device (an unknown one
-    /// that asked to be let in) is no conflict: it is turned into the registered device, with its attempts answered (0).
+    /// that asked to be let in) is no conflict, nor is a *revoked* one that drives no light (it was refused, or another
+    /// took its place): it is turned into the registered device, with its attempts answered (0), under its epoch.
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)>;
 
     /// Notes an unknown device that asked to be let in: inserts it as [`DeviceState::Pending`] or counts one more attempt.
@@ -172,12 +186,4 @@ pub struct Appended {
     pub stored: Vec<bool>,
     /// The position of the last row of the log after this batch.
     pub upto: LogPosition,
-}
-
-impl LightRecord {
-    /// Degrees × 10⁷, as the map carries them.
-    pub fn place_e7(&self) -> (i32, i32) {
-        let e7 = |degrees: f64| (degrees * 1e7).round() as i32;
-        (e7(self.latitude), e7(self.longitude))
-    }
 }

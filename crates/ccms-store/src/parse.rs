@@ -44,6 +44,11 @@ impl<'a> Row<'a> {
         serde_json::from_str(value).map_err(|e| self.bad(column, e))
     }
 
+    /// Bytes of a fixed number.
+    pub fn bytes<const N: usize>(self, column: &'static str, value: &[u8]) -> StoreResult<[u8; N]> {
+        value.try_into().map_err(|_| self.bad(column, format_args!("{} bytes instead of {N}", value.len())))
+    }
+
     /// A column that may not be missing beside the others.
     pub fn present<T>(self, column: &'static str, value: Option<T>) -> StoreResult<T> {
         value.ok_or_else(|| self.bad(column, "NULL"))

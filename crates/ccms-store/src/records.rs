@@ -3,21 +3,26 @@ use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo, UserId};
 use ccms_core::reading::Reading;
 use ccms_core::time::UtcMillis;
 
-/// What a person may do; each includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+use crate::Curated;
+
+/// What a person is; what each may do is the service's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     Viewer,
     Operator,
+    /// Works at the poles: lets controllers in, swaps them, corrects places, tries lamps.
+    Technician,
     Admin,
 }
 
 impl Role {
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Operator, Self::Technician, Self::Admin];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
             Self::Operator => "operator",
+            Self::Technician => "technician",
             Self::Admin => "admin",
         }
     }
@@ -25,12 +30,19 @@ impl Role {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|r| r.as_str() == text)
     }
+
+    /// As [`Role::parse`], with the names in the error.
+    pub fn parse_named(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| format!("a role is one of {}", Self::ALL.map(Self::as_str).join(", ")))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewUser {
     pub email: String,
     pub role: Role,
+    /// Sees and commands only the lights of this zone.
+    pub zone: Option<String>,
     /// PHC string of argon2id.
     pub password_hash: String,
     pub created_at: UtcMillis,
@@ -41,6 +53,7 @@ pub struct UserRecord {
     pub id: UserId,
     pub email: String,
     pub role: Role,
+    pub zone: Option<String>,
     pub password_hash: String,
     pub created_at: UtcMillis,
 }
@@ -48,6 +61,8 @@ pub struct UserRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {
     pub id: String,
+    /// Who is signed in, so that a person's sessions can be ended together.
+    pub user_id: Option<UserId>,
     /// JSON, opaque to the store.
     pub data: String,
     pub expires_at: UtcMillis,
@@ -91,6 +106,10 @@ pub struct DeviceRecord {
     pub state: DeviceState,
     /// Grows with every revocation; a token of another epoch is void.
     pub epoch: u32,
+    /// The highest generation of token that was presented; an older one is superseded.
+    pub token_used_gen: i64,
+    /// A configure without proof gets fresh credentials until here.
+    pub reclaim_until: Option<UtcMillis>,
     pub created_at: UtcMillis,
     /// First contact claims until here.
     pub claim_until: Option<UtcMillis>,
@@ -124,11 +143,7 @@ pub struct LightRecord {
     pub id: LightId,
     /// The controller that drives it now.
     pub device_no: Option<DeviceNo>,
-    pub name: String,
-    pub address: String,
-    pub city: String,
-    pub latitude: f64,
-    pub longitude: f64,
+    pub curated: Curated,
     pub created_at: UtcMillis,
 }
 
@@ -136,11 +151,7 @@ pub struct LightRecord {
 pub struct NewDevice {
     pub device_id: DeviceId,
     pub light_id: Option<LightId>,
-    pub name: String,
-    pub address: String,
-    pub city: String,
-    pub latitude: f64,
-    pub longitude: f64,
+    pub curated: Curated,
     pub claim_until: Option<UtcMillis>,
     pub created_at: UtcMillis,
 }

@@ -42,6 +42,7 @@ pub async fn every_field_comes_back(database: Arc<dyn Database>) {
         let full = Command {
             id: id(&format!("FULL_{n}")),
             priority: [Priority::High, Priority::Normal, Priority::Low][n as usize % 3],
+            reason: Some("Complaint \"4711\" ✓".into()),
             delivered_at: Some(at(n + 1)),
             finished_at: Some(at(n + 2)),
             executed_at: Some(at(-n)),

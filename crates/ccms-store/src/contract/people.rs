@@ -21,13 +21,15 @@ pub async fn emails_are_unique_whatever_the_case(database: Arc<dyn Database>) {
 pub async fn users_are_found_by_address_and_number(database: Arc<dyn Database>) {
     let store = database.open().await;
     assert_eq!(store.user_count().await.unwrap(), 0);
-    for (role, email) in Role::ALL.into_iter().zip(["Viewer@x.example", "o@x.example", "a@x.example"]) {
-        let new = crate::NewUser { role, ..user(email) };
+    for (role, email) in Role::ALL.into_iter().zip(["Viewer@x.example", "o@x.example", "t@x.example", "a@x.example"]) {
+        let zone = (role != Role::Admin).then(|| format!("Zone of {role:?} ✓"));
+        let new = crate::NewUser { role, zone: zone.clone(), ..user(email) };
         let made = store.create_user(new.clone()).await.unwrap();
         let expected = UserRecord {
             id: made.id,
             email: email.into(),
             role,
+            zone,
             password_hash: new.password_hash,
             created_at: new.created_at,
         };
@@ -38,7 +40,7 @@ pub async fn users_are_found_by_address_and_number(database: Arc<dyn Database>) 
     assert_eq!(store.user_by_email("nobody@x.example").await.unwrap(), None);
     assert_eq!(store.user_by_email("%").await.unwrap(), None);
     assert_eq!(store.user_by_id(UserId(-1)).await.unwrap(), None);
-    assert_eq!(store.user_count().await.unwrap(), 3);
+    assert_eq!(store.user_count().await.unwrap(), 4);
 }
 
 pub async fn sessions_end_at_their_time(database: Arc<dyn Database>) {

@@ -6,7 +6,7 @@ use ccms_core::time::UtcMillis;
 use serde_json::json;
 
 use crate::{
-    AuditEntry, Claim, DeviceRecord, LightRecord, NewDevice, NewUser, PendingNote, ReadingRow, Reported, Role,
+    AuditEntry, Claim, Curated, DeviceRecord, LightRecord, NewDevice, NewUser, PendingNote, ReadingRow, Reported, Role,
     SessionRecord, Store,
 };
 
@@ -16,11 +16,17 @@ pub fn at(seconds: i64) -> UtcMillis {
 }
 
 pub fn user(email: &str) -> NewUser {
-    NewUser { email: email.into(), role: Role::Operator, password_hash: "$argon2id$v=19$x".into(), created_at: at(0) }
+    NewUser {
+        email: email.into(),
+        role: Role::Operator,
+        zone: None,
+        password_hash: "$argon2id$v=19$x".into(),
+        created_at: at(0),
+    }
 }
 
 pub fn session(id: &str, expires_at: UtcMillis) -> SessionRecord {
-    SessionRecord { id: id.into(), data: format!(r#"{{"of":"{id}"}}"#), expires_at }
+    SessionRecord { id: id.into(), user_id: None, data: format!(r#"{{"of":"{id}"}}"#), expires_at }
 }
 
 pub fn device_id(n: u32) -> DeviceId {
@@ -31,13 +37,24 @@ pub fn new_device(n: u32) -> NewDevice {
     NewDevice {
         device_id: device_id(n),
         light_id: None,
+        curated: curated(n),
+        claim_until: Some(at(3_600)),
+        created_at: at(i64::from(n)),
+    }
+}
+
+pub fn curated(n: u32) -> Curated {
+    Curated {
         name: format!("Pole {n}"),
         address: "Mannerheimintie 1, Töölö".into(),
         city: "Helsinki".into(),
+        zone: format!("North {n}"),
+        ward: "7".into(),
+        feeder: "F\"3".into(),
+        pole: "P/12".into(),
+        wattage_w: Some(36.5),
         latitude: 60.169_857 + f64::from(n) * 1e-7,
         longitude: 24.938_379,
-        claim_until: Some(at(3_600)),
-        created_at: at(i64::from(n)),
     }
 }
 
@@ -66,6 +83,13 @@ pub fn note(n: u32, seconds: i64) -> PendingNote {
 
 pub fn claim(device: DeviceNo) -> Claim {
     Claim { device, at: at(60), reported: reported("2.0") }
+}
+
+/// A registered device that a controller has claimed.
+pub async fn claimed(store: &dyn Store, n: u32) -> (DeviceRecord, LightRecord) {
+    let (device, light) = registered(store, n).await;
+    assert!(store.claim_device(&claim(device.no), &audit("device.claim")).await.unwrap());
+    (store.device(&device.id).await.unwrap().unwrap(), light)
 }
 
 /// A status of `light` at `seconds`, arrived a little later, with `seq` as its message number.
@@ -162,6 +186,7 @@ pub fn command(id: &str, device: &DeviceRecord, light: &LightRecord, kind: Comma
         priority: Priority::Normal,
         state: CommandState::Queued,
         requested_by: "operator@city.example".into(),
+        reason: None,
         requested_at: at(seconds),
         expires_at: at(seconds + 900),
         delivered_at: None,
