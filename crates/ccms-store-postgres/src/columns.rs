@@ -2,7 +2,7 @@
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_store::parse::Row;
-use ccms_store::{ReadingRow, StoreResult};
+use ccms_store::{LogPosition, ReadingRow, StoreResult};
 
 use crate::instant::Instant;
 
@@ -54,6 +54,56 @@ impl ReadingColumns {
                 flags: ReadingFlags(self.flags.cast_unsigned()),
             },
         })
+    }
+}
+
+/// A row of the log.
+pub(crate) struct LogColumns {
+    pub id: i64,
+    pub light_no: i64,
+    pub device_no: i64,
+    pub reported_at: Instant,
+    pub received_at: Instant,
+    pub dedupe: i64,
+    pub energy_wh: Option<i64>,
+    pub uptime_s: Option<i64>,
+    pub current_ma: Option<i64>,
+    pub power_dw: Option<i64>,
+    pub voltage_dv: Option<i32>,
+    pub frequency_chz: Option<i32>,
+    pub flags: i32,
+    pub temperature_dc: Option<i16>,
+    pub power_state: Option<i16>,
+    pub brightness_percent: Option<i16>,
+    pub battery_percent: Option<i16>,
+    pub signal_percent: Option<i16>,
+    pub error_flags: Option<String>,
+}
+
+impl LogColumns {
+    pub(crate) fn row(self) -> StoreResult<(LogPosition, ReadingRow)> {
+        let at = Row::new("energy_parameters", &self.id);
+        let light = LightNo(at.number("light_no", self.light_no)?);
+        let reading = ReadingColumns {
+            device_no: self.device_no,
+            reported_at: self.reported_at,
+            received_at: self.received_at,
+            dedupe: self.dedupe,
+            energy_wh: self.energy_wh,
+            uptime_s: self.uptime_s,
+            current_ma: self.current_ma,
+            power_dw: self.power_dw,
+            voltage_dv: self.voltage_dv,
+            frequency_chz: self.frequency_chz,
+            flags: self.flags,
+            temperature_dc: self.temperature_dc,
+            power_state: self.power_state,
+            brightness_percent: self.brightness_percent,
+            battery_percent: self.battery_percent,
+            signal_percent: self.signal_percent,
+            error_flags: self.error_flags,
+        };
+        Ok((LogPosition(self.id), reading.row(at, light)?))
     }
 }
 

@@ -1,43 +1,49 @@
-//! Controllers and lights: who is known, and what they say of themselves.
-use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo};
+//! Controllers: who is known, and what they say of themselves.
+use ccms_core::ids::{DeviceId, DeviceNo};
 use ccms_store::parse::Row;
-use ccms_store::{DeviceRecord, DeviceState, LightRecord, Reported, StoreResult};
+use ccms_store::{DeviceRecord, DeviceState, Reported, StoreResult};
 use sqlx::PgConnection;
 
 use crate::instant::Instant;
+use crate::text::plain;
 use crate::{PostgresStore, failed};
 
-struct DeviceColumns {
-    no: i64,
-    id: String,
-    state: String,
-    epoch: i64,
-    created_at: Instant,
-    claim_until: Option<Instant>,
-    claimed_at: Option<Instant>,
-    attempts: i64,
-    first_attempt_at: Option<Instant>,
-    last_attempt_at: Option<Instant>,
-    reported_device_type: Option<String>,
-    reported_name: Option<String>,
-    reported_city: Option<String>,
-    reported_address: Option<String>,
-    reported_latitude: Option<f64>,
-    reported_longitude: Option<f64>,
-    reported_gsm_imei: Option<String>,
-    reported_communication_type: Option<String>,
-    reported_firmware_version: Option<String>,
-    reported_battery_backup_hours: Option<f64>,
+/// A whole row, as `SELECT *` and `RETURNING *` give it.
+pub(crate) struct DeviceColumns {
+    pub no: i64,
+    pub id: String,
+    pub state: String,
+    pub epoch: i64,
+    pub token_used_gen: i64,
+    pub reclaim_until: Option<Instant>,
+    pub created_at: Instant,
+    pub claim_until: Option<Instant>,
+    pub claimed_at: Option<Instant>,
+    pub attempts: i64,
+    pub first_attempt_at: Option<Instant>,
+    pub last_attempt_at: Option<Instant>,
+    pub reported_device_type: Option<String>,
+    pub reported_name: Option<String>,
+    pub reported_city: Option<String>,
+    pub reported_address: Option<String>,
+    pub reported_latitude: Option<f64>,
+    pub reported_longitude: Option<f64>,
+    pub reported_gsm_imei: Option<String>,
+    pub reported_communication_type: Option<String>,
+    pub reported_firmware_version: Option<String>,
+    pub reported_battery_backup_hours: Option<f64>,
 }
 
 impl DeviceColumns {
-    fn record(self) -> StoreResult<DeviceRecord> {
+    pub(crate) fn record(self) -> StoreResult<DeviceRecord> {
         let row = Row::new("devices", &self.no);
         Ok(DeviceRecord {
             no: DeviceNo(row.number("no", self.no)?),
             id: row.text("id", &self.id, |t| DeviceId::parse(t).ok())?,
             state: row.text("state", &self.state, DeviceState::parse)?,
             epoch: row.number("epoch", self.epoch)?,
+            token_used_gen: self.token_used_gen,
+            reclaim_until: self.reclaim_until.map(|t| t.0),
             created_at: self.created_at.0,
             claim_until: self.claim_until.map(|t| t.0),
             claimed_at: self.claimed_at.map(|t| t.0),
@@ -56,35 +62,6 @@ impl DeviceColumns {
                 firmware_version: self.reported_firmware_version,
                 battery_backup_hours: self.reported_battery_backup_hours,
             },
-        })
-    }
-}
-
-struct LightColumns {
-    no: i64,
-    id: String,
-    device_no: Option<i64>,
-    name: String,
-    address: String,
-    city: String,
-    latitude: f64,
-    longitude: f64,
-    created_at: Instant,
-}
-
-impl LightColumns {
-    fn record(self) -> StoreResult<LightRecord> {
-        let row = Row::new("lights", &self.no);
-        Ok(LightRecord {
-            no: LightNo(row.number("no", self.no)?),
-            id: row.text("id", &self.id, |t| LightId::parse(t).ok())?,
-            device_no: row.number_opt("device_no", self.device_no)?.map(DeviceNo),
-            name: self.name,
-            address: self.address,
-            city: self.city,
-            latitude: self.latitude,
-            longitude: self.longitude,
-            created_at: self.created_at.0,
         })
     }
 }
@@ -113,34 +90,6 @@ pub(crate) async fn device_on(connection: &mut PgConnection, id: &DeviceId) -> S
         .map_err(failed)?
         .map(DeviceColumns::record)
         .transpose()
-}
-
-pub(crate) async fn lights(store: &PostgresStore) -> StoreResult<Vec<LightRecord>> {
-    sqlx::query_as!(
-        LightColumns,
-        "SELECT no, id, device_no, name, address, city, latitude, longitude, created_at FROM lights ORDER BY no"
-    )
-    .fetch_all(&store.pool)
-    .await
-    .map_err(failed)?
-    .into_iter()
-    .map(LightColumns::record)
-    .collect()
-}
-
-pub(crate) async fn lights_of_device(store: &PostgresStore, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
-    sqlx::query_as!(
-        LightColumns,
-        "SELECT no, id, device_no, name, address, city, latitude, longitude, created_at FROM lights
-         WHERE device_no = $1 ORDER BY no",
-        i64::from(device.0)
-    )
-    .fetch_all(&store.pool)
-    .await
-    .map_err(failed)?
-    .into_iter()
-    .map(LightColumns::record)
-    .collect()
 }
 
 pub(crate) async fn waiting(store: &PostgresStore, limit: u32) -> StoreResult<Vec<DeviceRecord>> {
@@ -174,15 +123,15 @@ pub(crate) async fn write_reported(
              reported_latitude = $5, reported_longitude = $6, reported_gsm_imei = $7, reported_communication_type = $8,
              reported_firmware_version = $9, reported_battery_backup_hours = $10
          WHERE no = $11",
-        said.device_type,
-        said.name,
-        said.city,
-        said.address,
+        said.device_type.as_deref().map(plain),
+        said.name.as_deref().map(plain),
+        said.city.as_deref().map(plain),
+        said.address.as_deref().map(plain),
         said.latitude,
         said.longitude,
-        said.gsm_imei,
-        said.communication_type,
-        said.firmware_version,
+        said.gsm_imei.as_deref().map(plain),
+        said.communication_type.as_deref().map(plain),
+        said.firmware_version.as_deref().map(plain),
         said.battery_backup_hours,
         i64::from(device.0),
     )

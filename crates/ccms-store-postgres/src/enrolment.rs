@@ -1,103 +1,74 @@
 //! How a controller comes in: registered by a person or pending until one looks, then claimed once.
-use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo};
+use ccms_core::ids::DeviceId;
 use ccms_core::time::UtcMillis;
-use ccms_store::parse::{Row, light_number};
 use ccms_store::{
     AuditEntry, Claim, DeviceRecord, DeviceState, LightRecord, NewDevice, PendingNote, StoreError, StoreResult,
 };
 use sqlx::PgConnection;
 
-use crate::devices::{device_on, write_reported};
+use crate::devices::{DeviceColumns, device_on, write_reported};
 use crate::instant::Instant;
-use crate::{Lock, PostgresStore, audit, failed, lock};
+use crate::{Lock, PostgresStore, audit, failed, lights, lock};
 
 pub(crate) async fn register(
     store: &PostgresStore,
-    new: NewDevice,
+    new: &NewDevice,
     audit: &AuditEntry,
 ) -> StoreResult<(DeviceRecord, LightRecord)> {
     let mut tx = store.begin().await?;
-    let id = new.device_id.as_str();
-    let claim_until = new.claim_until.map(Instant);
     lock(&mut tx, Lock::Numbering).await?;
-    let pending = sqlx::query!(
-        "UPDATE devices SET state = 'registered', created_at = $1, claim_until = $2,
-             attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
-         WHERE id = $3 AND state = 'pending'",
-        Instant(new.created_at),
-        claim_until as _,
-        id,
-    )
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
-    if pending.rows_affected() == 0 {
-        let inserted = sqlx::query!(
-            "INSERT INTO devices (no, id, state, created_at, claim_until)
-             SELECT coalesce(max(no), 0) + 1, $1, 'registered', $2, $3 FROM devices
-             ON CONFLICT (id) DO NOTHING",
-            id,
-            Instant(new.created_at),
-            claim_until as _,
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if inserted.rows_affected() == 0 {
-            return Err(StoreError::Conflict { what: "a device with this id" });
-        }
-    }
-    let device = device_on(&mut tx, &new.device_id)
-        .await?
-        .ok_or_else(|| StoreError::unavailable("the device is gone that was just written"))?;
-    let light = insert_light(&mut tx, new, device.no).await?;
+    let registered = register_on(&mut tx, new).await?;
     audit::insert(&mut tx, audit).await?;
     tx.commit().await.map_err(failed)?;
+    Ok(registered)
+}
+
+/// A registered device with its light. The caller holds [`Lock::Numbering`].
+pub(crate) async fn register_on(
+    connection: &mut PgConnection,
+    new: &NewDevice,
+) -> StoreResult<(DeviceRecord, LightRecord)> {
+    let known = device_on(connection, &new.device_id).await?;
+    let free = match known.map(|d| (d.state, d.no)) {
+        None | Some((DeviceState::Pending, _)) => true,
+        // Its light went to another controller, or it was refused when it asked; now a person wants it.
+        Some((DeviceState::Revoked, no)) => !lights::any_of(connection, no).await?,
+        Some((DeviceState::Registered | DeviceState::Claimed, _)) => false,
+    };
+    if !free {
+        return Err(StoreError::Conflict { what: "a device with this id" });
+    }
+    let device = make_registered(connection, &new.device_id, new.created_at, new.claim_until).await?;
+    let light = lights::insert(connection, new.light_id.clone(), Some(device.no), &new.curated, new.created_at).await?;
     Ok((device, light))
 }
 
-async fn insert_light(connection: &mut PgConnection, new: NewDevice, device: DeviceNo) -> StoreResult<LightRecord> {
-    let light_id = match new.light_id {
-        Some(id) => id,
-        None => {
-            let highest =
-                sqlx::query_scalar!(r#"SELECT max(numbered) AS "highest" FROM lights WHERE numbered IS NOT NULL"#)
-                    .fetch_one(&mut *connection)
-                    .await
-                    .map_err(failed)?;
-            LightId::numbered(Row::new("lights", &"highest").number("numbered", highest.unwrap_or(0) + 1)?)
-        }
-    };
-    let (id, numbered) = (light_id.as_str(), light_number(&light_id).map(i64::from));
-    let no = sqlx::query_scalar!(
-        "INSERT INTO lights (no, id, numbered, device_no, name, address, city, latitude, longitude, created_at)
-         SELECT coalesce(max(no), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM lights
-         ON CONFLICT (id) DO NOTHING RETURNING no",
+/// Makes a device registered, whatever it was, unless it is claimed. The caller holds [`Lock::Numbering`].
+pub(crate) async fn make_registered(
+    connection: &mut PgConnection,
+    id: &DeviceId,
+    created_at: UtcMillis,
+    claim_until: Option<UtcMillis>,
+) -> StoreResult<DeviceRecord> {
+    let (id, claim_until) = (id.as_str(), claim_until.map(Instant));
+    sqlx::query_as!(
+        DeviceColumns,
+        "INSERT INTO devices (no, id, state, created_at, claim_until)
+         SELECT coalesce(max(no), 0) + 1, $1, 'registered', $2, $3 FROM devices
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, created_at = excluded.created_at,
+             claim_until = excluded.claim_until, claimed_at = NULL, reclaim_until = NULL,
+             attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
+           WHERE devices.state <> 'claimed'
+         RETURNING *",
         id,
-        numbered,
-        i64::from(device.0),
-        new.name,
-        new.address,
-        new.city,
-        new.latitude,
-        new.longitude,
-        Instant(new.created_at),
+        Instant(created_at),
+        claim_until as _,
     )
     .fetch_optional(connection)
     .await
     .map_err(failed)?
-    .ok_or(StoreError::Conflict { what: "a light with this id" })?;
-    Ok(LightRecord {
-        no: LightNo(Row::new("lights", &no).number("no", no)?),
-        id: light_id,
-        device_no: Some(device),
-        name: new.name,
-        address: new.address,
-        city: new.city,
-        latitude: new.latitude,
-        longitude: new.longitude,
-        created_at: new.created_at,
-    })
+    .ok_or(StoreError::Conflict { what: "a claimed controller with this id" })?
+    .record()
 }
 
 pub(crate) async fn note_pending(store: &PostgresStore, note: &PendingNote) -> StoreResult<()> {

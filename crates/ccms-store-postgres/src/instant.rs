@@ -22,6 +22,11 @@ impl From<UtcMillis> for Instant {
 }
 
 impl Instant {
+    /// What will be read when this was written.
+    pub(crate) const fn stored(self) -> UtcMillis {
+        UtcMillis(self.micros().div_euclid(1000).saturating_add(EPOCH_MS))
+    }
+
     const fn micros(self) -> i64 {
         let ms = self.0.0.saturating_sub(EPOCH_MS);
         let (first, last) = RANGE_MS;
@@ -80,5 +85,7 @@ mod tests {
         assert_eq!(Instant(UtcMillis(EPOCH_MS - 1)).micros(), -1000);
         assert_eq!(Instant(UtcMillis(i64::MAX)).micros(), RANGE_MS.1 * 1000);
         assert_eq!(Instant(UtcMillis(i64::MIN)).micros(), RANGE_MS.0 * 1000);
+        assert_eq!(Instant(UtcMillis(-1)).stored(), UtcMillis(-1));
+        assert_eq!(Instant(UtcMillis(i64::MAX)).stored(), UtcMillis(RANGE_MS.1 + EPOCH_MS));
     }
 }

@@ -1,17 +1,24 @@
 //! The CCMS store on PostgreSQL, for one server process or several.
 //!
-//! - `connect`     [`PostgresStore::connect`]: the pool and the migrations
-//! - `instant`     epoch milliseconds as TIMESTAMPTZ
-//! - `people`      users and their sessions
-//! - `devices`     controllers and lights
-//! - `enrolment`   how a controller comes in
-//! - `readings`    the hot log `energy_parameters`: append and read
-//! - `columns`     one reading as columns, and back
-//! - `checkpoint`  the latest state of every light
-//! - `commands`    commands and their changes of state
-//! - `audit`       who did what
+//! - `connect`      [`PostgresStore::connect`]: the pool and the migrations
+//! - `instant`      epoch milliseconds as TIMESTAMPTZ
+//! - `text`         what TEXT cannot hold
+//! - `people`       who may sign in, and `sessions`
+//! - `devices`      controllers, and `lights`
+//! - `enrolment`    how a controller comes in
+//! - `credentials`  how its credentials end, `swap` among them; `absence`: when no server was there
+//! - `curation`     what people say of lights, many at once
+//! - `readings`     the hot log `energy_parameters`: append and read
+//! - `columns`      one reading as columns, and back
+//! - `checkpoint`   the latest state of every light
+//! - `uploads`      what devices hand in beside readings
+//! - `enqueue`      asking for commands; `commands`: what becomes of them
+//! - `alerts`       what wants a person's eye
+//! - `access`       `api_keys`, `answers` that may be asked for twice, and people's administration
+//! - `audit`        who did what, chained
 //!
-//! Transactions run at READ COMMITTED. Where two of them must not overlap they take a [`Lock`] first.
+//! Transactions run at READ COMMITTED. Where two of them must not overlap they take a [`Lock`] first, always in the order
+//! of the enum; then rows of devices; the audit log's at the very end. So no two wait for each other.
 use async_trait::async_trait;
 use ccms_core::command::Command;
 use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
@@ -19,16 +26,29 @@ use ccms_core::time::UtcMillis;
 use ccms_store::*;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
+mod absence;
+mod access;
+mod alerts;
+mod answers;
+mod api_keys;
 mod audit;
 mod checkpoint;
 mod columns;
 mod commands;
 mod connect;
+mod credentials;
+mod curation;
 mod devices;
+mod enqueue;
 mod enrolment;
 mod instant;
+mod lights;
 mod people;
 mod readings;
+mod sessions;
+mod swap;
+mod text;
+mod uploads;
 
 /// A handle to one database. Its methods are those of [`Store`].
 pub struct PostgresStore {
@@ -54,9 +74,12 @@ fn failed(error: sqlx::Error) -> StoreError {
 enum Lock {
     /// Appending to the log: numbers must become visible in their order, or who follows the log would miss rows.
     Log = 1,
-    /// Giving numbers to devices and lights.
+    /// Giving numbers to devices and lights, and changing what drives or describes lights.
     Numbering = 2,
-    CommandChanges = 3,
+    /// Adding commands and changing what is there: each names many, in any order.
+    Commands = 3,
+    /// Writing entries of the audit log: the last thing before the commit.
+    Audit = 4,
 }
 
 async fn lock(connection: &mut PgConnection, lock: Lock) -> StoreResult<()> {
@@ -96,19 +119,19 @@ impl Store for PostgresStore {
         people::user_count(self).await
     }
     async fn create_session(&self, session: &SessionRecord) -> StoreResult<bool> {
-        people::create_session(self, session).await
+        sessions::create(self, session).await
     }
     async fn save_session(&self, session: &SessionRecord) -> StoreResult<()> {
-        people::save_session(self, session).await
+        sessions::save(self, session).await
     }
     async fn session(&self, id: &str, now: UtcMillis) -> StoreResult<Option<SessionRecord>> {
-        people::session(self, id, now).await
+        sessions::session(self, id, now).await
     }
     async fn delete_session(&self, id: &str) -> StoreResult<()> {
-        people::delete_session(self, id).await
+        sessions::delete(self, id).await
     }
     async fn delete_expired_sessions(&self, now: UtcMillis) -> StoreResult<u64> {
-        people::delete_expired_sessions(self, now).await
+        sessions::delete_expired(self, now).await
     }
 
     async fn devices(&self) -> StoreResult<Vec<DeviceRecord>> {
@@ -118,13 +141,13 @@ impl Store for PostgresStore {
         devices::device(self, id).await
     }
     async fn lights(&self) -> StoreResult<Vec<LightRecord>> {
-        devices::lights(self).await
+        lights::lights(self).await
     }
     async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
-        devices::lights_of_device(self, device).await
+        lights::of_device(self, device).await
     }
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)> {
-        enrolment::register(self, new, audit).await
+        enrolment::register(self, &new, audit).await
     }
     async fn note_pending(&self, note: &PendingNote) -> StoreResult<()> {
         enrolment::note_pending(self, note).await
@@ -168,7 +191,7 @@ impl Store for PostgresStore {
     }
 
     async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-        commands::enqueue(self, command, audit).await
+        self.enqueue_commands(std::slice::from_ref(command), audit).await
     }
     async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
         commands::change(self, changes).await

@@ -1,16 +1,17 @@
-//! Users and their sessions.
+//! People who sign in.
 use ccms_core::ids::UserId;
-use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{NewUser, Role, SessionRecord, StoreError, StoreResult, UserRecord};
+use ccms_store::{AuditEntry, NewUser, Role, StoreError, StoreResult, UserRecord};
 
 use crate::instant::Instant;
-use crate::{PostgresStore, failed};
+use crate::text::plain;
+use crate::{PostgresStore, audit, failed};
 
 struct UserColumns {
     id: i64,
     email: String,
     role: String,
+    zone: Option<String>,
     password_hash: String,
     created_at: Instant,
 }
@@ -21,38 +22,44 @@ impl UserColumns {
             id: UserId(self.id),
             role: Row::new("users", &self.id).text("role", &self.role, Role::parse)?,
             email: self.email,
+            zone: self.zone,
             password_hash: self.password_hash,
             created_at: self.created_at.0,
         })
     }
 }
 
+/// The address as it is compared: without case.
+fn email_key(email: &str) -> String {
+    plain(&email.to_lowercase())
+}
+
 pub(crate) async fn create_user(store: &PostgresStore, new: NewUser) -> StoreResult<UserRecord> {
-    let (key, role) = (new.email.to_lowercase(), new.role.as_str());
-    let id = sqlx::query_scalar!(
-        "INSERT INTO users (email, email_key, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (email_key) DO NOTHING RETURNING id",
-        new.email,
-        key,
+    let role = new.role.as_str();
+    sqlx::query_as!(
+        UserColumns,
+        "INSERT INTO users (email, email_key, role, zone, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (email_key) DO NOTHING
+         RETURNING id, email, role, zone, password_hash, created_at",
+        plain(&new.email),
+        email_key(&new.email),
         role,
-        new.password_hash,
+        new.zone.as_deref().map(plain),
+        plain(&new.password_hash),
         Instant(new.created_at),
     )
     .fetch_optional(&store.pool)
     .await
     .map_err(failed)?
-    .map(UserId)
-    .ok_or(StoreError::Conflict { what: "a user with this e-mail address" })?;
-    let NewUser { email, role, password_hash, created_at } = new;
-    Ok(UserRecord { id, email, role, password_hash, created_at })
+    .ok_or(StoreError::Conflict { what: "a user with this e-mail address" })?
+    .record()
 }
 
 pub(crate) async fn user_by_email(store: &PostgresStore, email: &str) -> StoreResult<Option<UserRecord>> {
-    let key = email.to_lowercase();
     sqlx::query_as!(
         UserColumns,
-        "SELECT id, email, role, password_hash, created_at FROM users WHERE email_key = $1",
-        key
+        "SELECT id, email, role, zone, password_hash, created_at FROM users WHERE email_key = $1",
+        email_key(email)
     )
     .fetch_optional(&store.pool)
     .await
@@ -62,12 +69,16 @@ pub(crate) async fn user_by_email(store: &PostgresStore, email: &str) -> StoreRe
 }
 
 pub(crate) async fn user_by_id(store: &PostgresStore, id: UserId) -> StoreResult<Option<UserRecord>> {
-    sqlx::query_as!(UserColumns, "SELECT id, email, role, password_hash, created_at FROM users WHERE id = $1", id.0)
-        .fetch_optional(&store.pool)
-        .await
-        .map_err(failed)?
-        .map(UserColumns::record)
-        .transpose()
+    sqlx::query_as!(
+        UserColumns,
+        "SELECT id, email, role, zone, password_hash, created_at FROM users WHERE id = $1",
+        id.0
+    )
+    .fetch_optional(&store.pool)
+    .await
+    .map_err(failed)?
+    .map(UserColumns::record)
+    .transpose()
 }
 
 pub(crate) async fn user_count(store: &PostgresStore) -> StoreResult<u64> {
@@ -78,51 +89,57 @@ pub(crate) async fn user_count(store: &PostgresStore) -> StoreResult<u64> {
     Ok(count.unsigned_abs())
 }
 
-pub(crate) async fn create_session(store: &PostgresStore, session: &SessionRecord) -> StoreResult<bool> {
-    let inserted = sqlx::query!(
-        "INSERT INTO sessions (id, data, expires_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-        session.id,
-        session.data,
-        Instant(session.expires_at),
+pub(crate) async fn users(store: &PostgresStore) -> StoreResult<Vec<UserRecord>> {
+    sqlx::query_as!(UserColumns, "SELECT id, email, role, zone, password_hash, created_at FROM users ORDER BY id")
+        .fetch_all(&store.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(UserColumns::record)
+        .collect()
+}
+
+pub(crate) async fn change_user(
+    store: &PostgresStore,
+    id: UserId,
+    role: Role,
+    zone: Option<String>,
+    audit: &AuditEntry,
+) -> StoreResult<Option<UserRecord>> {
+    let mut tx = store.begin().await?;
+    let role = role.as_str();
+    let changed = sqlx::query_as!(
+        UserColumns,
+        "UPDATE users SET role = $1, zone = $2 WHERE id = $3
+         RETURNING id, email, role, zone, password_hash, created_at",
+        role,
+        zone.as_deref().map(plain),
+        id.0,
     )
-    .execute(&store.pool)
+    .fetch_optional(&mut *tx)
     .await
     .map_err(failed)?;
-    Ok(inserted.rows_affected() == 1)
+    let Some(changed) = changed else { return Ok(None) };
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    changed.record().map(Some)
 }
 
-pub(crate) async fn save_session(store: &PostgresStore, session: &SessionRecord) -> StoreResult<()> {
-    sqlx::query!(
-        "INSERT INTO sessions (id, data, expires_at) VALUES ($1, $2, $3)
-         ON CONFLICT (id) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at",
-        session.id,
-        session.data,
-        Instant(session.expires_at),
-    )
-    .execute(&store.pool)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-pub(crate) async fn session(store: &PostgresStore, id: &str, now: UtcMillis) -> StoreResult<Option<SessionRecord>> {
-    let found =
-        sqlx::query!("SELECT id, data, expires_at FROM sessions WHERE id = $1 AND expires_at > $2", id, Instant(now))
-            .fetch_optional(&store.pool)
-            .await
-            .map_err(failed)?;
-    Ok(found.map(|s| SessionRecord { id: s.id, data: s.data, expires_at: s.expires_at.0 }))
-}
-
-pub(crate) async fn delete_session(store: &PostgresStore, id: &str) -> StoreResult<()> {
-    sqlx::query!("DELETE FROM sessions WHERE id = $1", id).execute(&store.pool).await.map_err(failed)?;
-    Ok(())
-}
-
-pub(crate) async fn delete_expired_sessions(store: &PostgresStore, now: UtcMillis) -> StoreResult<u64> {
-    let deleted = sqlx::query!("DELETE FROM sessions WHERE expires_at <= $1", Instant(now))
-        .execute(&store.pool)
+pub(crate) async fn change_password(
+    store: &PostgresStore,
+    id: UserId,
+    password_hash: &str,
+    audit: &AuditEntry,
+) -> StoreResult<bool> {
+    let mut tx = store.begin().await?;
+    let changed = sqlx::query!("UPDATE users SET password_hash = $1 WHERE id = $2", plain(password_hash), id.0)
+        .execute(&mut *tx)
         .await
         .map_err(failed)?;
-    Ok(deleted.rows_affected())
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(true)
 }

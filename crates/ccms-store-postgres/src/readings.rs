@@ -7,11 +7,10 @@ use std::collections::HashSet;
 
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::parse::Row;
 use ccms_store::{Appended, LogPosition, ReadingRow, StoreResult};
 use sqlx::PgConnection;
 
-use crate::columns::{Columns, ReadingColumns};
+use crate::columns::{Columns, LogColumns};
 use crate::instant::Instant;
 use crate::{Lock, PostgresStore, checkpoint, failed, lock};
 
@@ -98,55 +97,6 @@ async fn keys_from(connection: &mut PgConnection, first: i64) -> StoreResult<Has
     Ok(keys.into_iter().map(|k| (k.reported_at.0, k.light_no, k.dedupe)).collect())
 }
 
-struct LogColumns {
-    id: i64,
-    light_no: i64,
-    device_no: i64,
-    reported_at: Instant,
-    received_at: Instant,
-    dedupe: i64,
-    energy_wh: Option<i64>,
-    uptime_s: Option<i64>,
-    current_ma: Option<i64>,
-    power_dw: Option<i64>,
-    voltage_dv: Option<i32>,
-    frequency_chz: Option<i32>,
-    flags: i32,
-    temperature_dc: Option<i16>,
-    power_state: Option<i16>,
-    brightness_percent: Option<i16>,
-    battery_percent: Option<i16>,
-    signal_percent: Option<i16>,
-    error_flags: Option<String>,
-}
-
-impl LogColumns {
-    fn row(self) -> StoreResult<(LogPosition, ReadingRow)> {
-        let at = Row::new("energy_parameters", &self.id);
-        let light = LightNo(at.number("light_no", self.light_no)?);
-        let reading = ReadingColumns {
-            device_no: self.device_no,
-            reported_at: self.reported_at,
-            received_at: self.received_at,
-            dedupe: self.dedupe,
-            energy_wh: self.energy_wh,
-            uptime_s: self.uptime_s,
-            current_ma: self.current_ma,
-            power_dw: self.power_dw,
-            voltage_dv: self.voltage_dv,
-            frequency_chz: self.frequency_chz,
-            flags: self.flags,
-            temperature_dc: self.temperature_dc,
-            power_state: self.power_state,
-            brightness_percent: self.brightness_percent,
-            battery_percent: self.battery_percent,
-            signal_percent: self.signal_percent,
-            error_flags: self.error_flags,
-        };
-        Ok((LogPosition(self.id), reading.row(at, light)?))
-    }
-}
-
 pub(crate) async fn between(
     store: &PostgresStore,
     light: LightNo,
@@ -165,6 +115,35 @@ pub(crate) async fn between(
         Instant(from),
         Instant(to),
         i64::from(light.0),
+        i64::from(limit)
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(|c| Ok(c.row()?.1))
+    .collect()
+}
+
+/// Of one moment the later arrival first.
+pub(crate) async fn suspect(
+    store: &PostgresStore,
+    light: LightNo,
+    from: UtcMillis,
+    to: UtcMillis,
+    limit: u32,
+) -> StoreResult<Vec<ReadingRow>> {
+    sqlx::query_as!(
+        LogColumns,
+        "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+           voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+           signal_percent, error_flags::text
+         FROM energy_parameters
+         WHERE (flags & 4096) != 0 AND light_no = $1 AND received_at >= $2 AND received_at < $3
+         ORDER BY received_at DESC, id DESC LIMIT $4",
+        i64::from(light.0),
+        Instant(from),
+        Instant(to),
         i64::from(limit)
     )
     .fetch_all(&store.pool)

@@ -1,0 +1,180 @@
+//! Alerts. One per device, light and kind is not resolved: the index `alerts_unresolved` holds it, also between processes.
+use async_trait::async_trait;
+use ccms_core::ids::{DeviceNo, LightNo};
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{AlertQuery, AlertRaise, AlertRecord, AlertState, Alerts, AuditEntry, Severity, StoreResult};
+
+use crate::instant::Instant;
+use crate::text::plain;
+use crate::{PostgresStore, audit, failed};
+
+struct AlertColumns {
+    no: i64,
+    device_no: Option<i64>,
+    light_no: Option<i64>,
+    kind: String,
+    severity: String,
+    state: String,
+    message: String,
+    detail: String,
+    opened_at: Instant,
+    last_at: Instant,
+    count: i64,
+    moved_by: Option<String>,
+    moved_at: Option<Instant>,
+}
+
+impl AlertColumns {
+    fn record(self) -> StoreResult<AlertRecord> {
+        let row = Row::new("alerts", &self.no);
+        Ok(AlertRecord {
+            no: self.no,
+            device_no: row.number_opt("device_no", self.device_no)?.map(DeviceNo),
+            light_no: row.number_opt("light_no", self.light_no)?.map(LightNo),
+            kind: self.kind,
+            severity: row.text("severity", &self.severity, Severity::parse)?,
+            state: row.text("state", &self.state, AlertState::parse)?,
+            message: self.message,
+            detail: row.json("detail", &self.detail)?,
+            opened_at: self.opened_at.0,
+            last_at: self.last_at.0,
+            count: row.number("count", self.count)?,
+            moved_by: self.moved_by,
+            moved_at: self.moved_at.map(|t| t.0),
+        })
+    }
+}
+
+#[async_trait]
+impl Alerts for PostgresStore {
+    async fn raise_alert(&self, raise: &AlertRaise) -> StoreResult<(AlertRecord, bool)> {
+        // Again only when somebody opened the same one, and somebody resolved it, between the two statements.
+        loop {
+            if let Some(counted) = count(self, raise).await? {
+                return Ok((counted.record()?, false));
+            }
+            if let Some(opened) = open(self, raise).await? {
+                return Ok((opened.record()?, true));
+            }
+        }
+    }
+
+    async fn move_alert(
+        &self,
+        no: i64,
+        to: AlertState,
+        by: &str,
+        at: UtcMillis,
+        audit: &AuditEntry,
+    ) -> StoreResult<Option<AlertRecord>> {
+        let mut tx = self.begin().await?;
+        let to = to.as_str();
+        let moved = sqlx::query_as!(
+            AlertColumns,
+            r#"UPDATE alerts SET state = $1, moved_by = $2, moved_at = $3
+             WHERE no = $4
+               AND (state = 'open' AND $1 IN ('acknowledged', 'resolved') OR state = 'acknowledged' AND $1 = 'resolved')
+             RETURNING no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at"#,
+            to,
+            plain(by),
+            Instant(at),
+            no,
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let Some(moved) = moved else { return Ok(None) };
+        audit::insert(&mut tx, audit).await?;
+        tx.commit().await.map_err(failed)?;
+        moved.record().map(Some)
+    }
+
+    async fn alert(&self, no: i64) -> StoreResult<Option<AlertRecord>> {
+        sqlx::query_as!(
+            AlertColumns,
+            r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at
+             FROM alerts WHERE no = $1"#,
+            no
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?
+        .map(AlertColumns::record)
+        .transpose()
+    }
+
+    async fn alerts(&self, query: &AlertQuery) -> StoreResult<Vec<AlertRecord>> {
+        sqlx::query_as!(
+            AlertColumns,
+            r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at
+             FROM alerts
+             WHERE ($1::bigint IS NULL OR device_no = $1) AND ($2::bigint IS NULL OR light_no = $2)
+               AND ($3::text IS NULL OR state = $3) AND ($4::bigint IS NULL OR no < $4)
+             ORDER BY no DESC LIMIT $5"#,
+            query.device_no.map(|d| i64::from(d.0)),
+            query.light_no.map(|l| i64::from(l.0)),
+            query.state.map(AlertState::as_str),
+            query.before_no,
+            i64::from(query.limit),
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(AlertColumns::record)
+        .collect()
+    }
+}
+
+/// One more occurrence of the alert that is there. First, because an insert that meets a row uses up a number.
+async fn count(store: &PostgresStore, raise: &AlertRaise) -> StoreResult<Option<AlertColumns>> {
+    let severity = raise.severity.as_str();
+    sqlx::query_as!(
+        AlertColumns,
+        r#"UPDATE alerts SET message = $1, detail = $2::text::json, last_at = $3,
+             severity = CASE WHEN 'critical' IN (severity, $4) THEN 'critical'
+                             WHEN 'warning' IN (severity, $4) THEN 'warning' ELSE 'info' END,
+             count = least(count + 1, 4294967295)
+         WHERE kind = $5 AND coalesce(device_no, 0) = coalesce($6::bigint, 0)
+           AND coalesce(light_no, 0) = coalesce($7::bigint, 0) AND state <> 'resolved'
+         RETURNING no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+           last_at, count, moved_by, moved_at"#,
+        plain(&raise.message),
+        raise.detail.to_string(),
+        Instant(raise.at),
+        severity,
+        plain(&raise.kind),
+        raise.device_no.map(|d| i64::from(d.0)),
+        raise.light_no.map(|l| i64::from(l.0)),
+    )
+    .fetch_optional(&store.pool)
+    .await
+    .map_err(failed)
+}
+
+/// `None` when another call was first.
+async fn open(store: &PostgresStore, raise: &AlertRaise) -> StoreResult<Option<AlertColumns>> {
+    let severity = raise.severity.as_str();
+    sqlx::query_as!(
+        AlertColumns,
+        r#"INSERT INTO alerts (device_no, light_no, kind, severity, state, message, detail, opened_at, last_at)
+         VALUES ($1, $2, $3, $4, 'open', $5, $6::text::json, $7, $7)
+         ON CONFLICT (kind, coalesce(device_no, 0), coalesce(light_no, 0)) WHERE state <> 'resolved' DO NOTHING
+         RETURNING no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+           last_at, count, moved_by, moved_at"#,
+        raise.device_no.map(|d| i64::from(d.0)),
+        raise.light_no.map(|l| i64::from(l.0)),
+        plain(&raise.kind),
+        severity,
+        plain(&raise.message),
+        raise.detail.to_string(),
+        Instant(raise.at),
+    )
+    .fetch_optional(&store.pool)
+    .await
+    .map_err(failed)
+}

@@ -1,0 +1,57 @@
+//! Answers that a program may ask for twice.
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{RememberedAnswer, StoreResult};
+
+use crate::instant::Instant;
+use crate::text::plain;
+use crate::{PostgresStore, failed};
+
+pub(crate) async fn remembered(store: &PostgresStore, actor: &str, key: &str) -> StoreResult<Option<RememberedAnswer>> {
+    let found = sqlx::query!(
+        "SELECT request, status, body, at FROM remembered_answers WHERE actor = $1 AND key = $2",
+        plain(actor),
+        plain(key)
+    )
+    .fetch_optional(&store.pool)
+    .await
+    .map_err(failed)?;
+    let row = Row::new("remembered_answers", &key);
+    found
+        .map(|a| {
+            let request = a.request.as_slice().try_into().map_err(|_| row.bad("request", "not 32 bytes"))?;
+            let status = row.number("status", a.status.into())?;
+            Ok(RememberedAnswer { request, status, body: a.body, at: a.at.0 })
+        })
+        .transpose()
+}
+
+pub(crate) async fn remember(
+    store: &PostgresStore,
+    actor: &str,
+    key: &str,
+    answer: &RememberedAnswer,
+) -> StoreResult<()> {
+    sqlx::query!(
+        "INSERT INTO remembered_answers (actor, key, request, status, body, at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (actor, key) DO NOTHING",
+        plain(actor),
+        plain(key),
+        answer.request.as_slice(),
+        i32::from(answer.status),
+        plain(&answer.body),
+        Instant(answer.at),
+    )
+    .execute(&store.pool)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) async fn forget(store: &PostgresStore, at: UtcMillis) -> StoreResult<u64> {
+    let forgotten = sqlx::query!("DELETE FROM remembered_answers WHERE at < $1", Instant(at))
+        .execute(&store.pool)
+        .await
+        .map_err(failed)?;
+    Ok(forgotten.rows_affected())
+}

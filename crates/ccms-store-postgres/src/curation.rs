@@ -1,0 +1,55 @@
+//! What people say of lights, many steps at once: all of them or none.
+use async_trait::async_trait;
+use ccms_store::{AuditEntry, Curation, CurationStep, DeviceRecord, DeviceState, LightRecord, StoreError, StoreResult};
+use sqlx::PgConnection;
+
+use crate::devices::device_on;
+use crate::{Lock, PostgresStore, audit, enrolment, failed, lights, lock};
+
+#[async_trait]
+impl Curation for PostgresStore {
+    async fn curate(
+        &self,
+        steps: &[CurationStep],
+        audit: &[AuditEntry],
+    ) -> StoreResult<Vec<(Option<DeviceRecord>, LightRecord)>> {
+        let mut tx = self.begin().await?;
+        // Also for updates: two lists that name the same lights in another order would wait for each other.
+        lock(&mut tx, Lock::Numbering).await?;
+        let mut taken = Vec::with_capacity(steps.len());
+        for step in steps {
+            taken.push(take(&mut tx, step).await?);
+        }
+        audit::insert_all(&mut tx, audit).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(taken)
+    }
+}
+
+async fn take(connection: &mut PgConnection, step: &CurationStep) -> StoreResult<(Option<DeviceRecord>, LightRecord)> {
+    match step {
+        CurationStep::Register(new) => {
+            let (device, light) = enrolment::register_on(connection, new).await?;
+            Ok((Some(device), light))
+        }
+        CurationStep::AddLight { light_id, device_id, curated, created_at } => {
+            let device = match device_id {
+                None => None,
+                // A pending one is not known to the city, and has no light until it is.
+                Some(id) => Some(
+                    device_on(connection, id)
+                        .await?
+                        .filter(|d| d.state != DeviceState::Pending)
+                        .ok_or(StoreError::Conflict { what: "no device with this id is known, or it" })?,
+                ),
+            };
+            let number = device.as_ref().map(|d| d.no);
+            let light = lights::insert(connection, light_id.clone(), number, curated, *created_at).await?;
+            Ok((device, light))
+        }
+        CurationStep::Update { light, curated } => {
+            let light = lights::update(connection, *light, curated).await?;
+            Ok((None, light.ok_or(StoreError::Conflict { what: "the light is gone, or it" })?))
+        }
+    }
+}
