@@ -17,7 +17,7 @@ use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::configure::{ConfigureRequest, ConfigureResponse, DeviceConfig};
 use ccms_core::wire::envelope::ErrorCode;
-use ccms_store::{Claim, DeviceRecord, DeviceState, NewDevice, PendingNote, Reported};
+use ccms_store::{Claim, Curated, DeviceRecord, DeviceState, NewDevice, PendingNote, Reported};
 use serde_json::json;
 
 use crate::ccms::Ccms;
@@ -76,7 +76,7 @@ impl Ccms {
             return self.enrol(id, request, now).await;
         };
         let epoch = device.epoch;
-        let Some(claims) = bearer.and_then(|t| self.keys().verify(t)) else {
+        let Some(claims) = bearer.and_then(|t| self.claims_of(t)) else {
             // Using a credential is a contact; without one, the answer to the claim may never have arrived.
             let claimed_ago = device.claimed_at.map_or(i64::MAX, |at| now.since(at));
             if last_contact.is_none() && claimed_ago <= UNUSED_CLAIM_S * 1000 {
@@ -146,11 +146,14 @@ impl Ccms {
         let new = NewDevice {
             device_id: id.clone(),
             light_id: None,
-            name: text(&request.name),
-            address: text(&request.address),
-            city: text(&request.city),
-            latitude,
-            longitude,
+            curated: Curated {
+                name: text(&request.name),
+                address: text(&request.address),
+                city: text(&request.city),
+                latitude,
+                longitude,
+                ..Curated::default()
+            },
             claim_until: None,
             created_at: now,
         };
@@ -199,7 +202,7 @@ impl Ccms {
     }
 
     pub(crate) fn credentials(&self, id: &DeviceId, epoch: u32, now: UtcMillis) -> Credentials {
-        let (token, expires_at) = self.keys().issue(id, epoch, now);
+        let (token, expires_at) = self.keys().issue(id, epoch, now.0, now);
         Credentials { token, expires_at }
     }
 
@@ -212,7 +215,7 @@ impl Ccms {
                 "This device drives no light yet; an operator has to assign one",
             ));
         };
-        let schedule = self.schedule_at(light.record.latitude, light.record.longitude, now);
+        let schedule = self.schedule_at(light.record.curated.latitude, light.record.curated.longitude, now);
         let light_id = light.record.id.to_string();
         let token = claimed.credentials.as_ref().map(|c| c.token.clone());
         Ok(ConfigureResponse {
@@ -229,10 +232,12 @@ impl Ccms {
                 utc_offset_minutes: Some(self.inner().city_time.utc_offset_minutes(now)),
                 light_id: Some(light_id),
                 device_token: token.clone(),
+                mqtt: None,
             },
             server_timestamp: now,
             device_token: token,
             token_expires_at: claimed.credentials.map(|c| c.expires_at),
+            device_secret: None,
         })
     }
 }

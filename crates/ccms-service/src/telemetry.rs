@@ -1,41 +1,26 @@
-//! A device's token, and POST status: who speaks, whether it may speak of that light, then intake, then the answer.
-use ccms_core::ids::{DeviceId, DeviceNo, LightNo};
+//! POST status: whether the device may speak of that light, then intake, then the answer.
+use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::light;
 use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::envelope::ErrorCode;
 use ccms_core::wire::status::{StatusMessage, StatusResponse};
-use ccms_store::{DeviceState, ReadingRow};
+use ccms_store::ReadingRow;
 use serde_json::json;
 
 use crate::ccms::Ccms;
 use crate::enrolment::Credentials;
+use crate::identity::DeviceIdentity;
 use crate::intake::NotTaken;
 use crate::refusal::Refusal;
-
-/// A device that proved who it is. Everything it reads and writes is found through this, never through a path or a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceIdentity {
-    pub no: DeviceNo,
-    pub id: DeviceId,
-    epoch: u32,
-    issued_at_s: i64,
-}
-
-/// What a token is used for: past its seven days it is still good for coming back, nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenUse {
-    /// Status: a token is accepted until 30 days after it was issued, and the answer carries a new one.
-    Report,
-    /// Anything else.
-    Command,
-}
 
 /// What became of a status.
 #[derive(Debug)]
 pub struct StatusReceipt {
     pub stored: u32,
     pub duplicate: u32,
+    /// Items that could not be read; whoever parsed them counts them.
+    pub quarantined: u32,
     pub next_update_s: u32,
     pub next_poll_s: u32,
     pub now: UtcMillis,
@@ -53,7 +38,7 @@ impl StatusReceipt {
             next_poll_seconds: Some(self.next_poll_s),
             stored: counted.then_some(self.stored),
             duplicate: counted.then_some(self.duplicate),
-            quarantined: counted.then_some(0),
+            quarantined: counted.then_some(self.quarantined),
             token_expires_at: self.credentials.as_ref().map(|c| c.expires_at),
             device_token: self.credentials.map(|c| c.token),
         }
@@ -61,48 +46,6 @@ impl StatusReceipt {
 }
 
 impl Ccms {
-    /// Who a token speaks for; `path` is the device that the request names.
-    ///
-    /// # Errors
-    /// 404 for a device that is not registered, 401 for what configure cures, 403 for another device's path.
-    pub async fn authenticate(
-        &self,
-        path: &DeviceId,
-        bearer: Option<&str>,
-        usage: TokenUse,
-    ) -> Result<DeviceIdentity, Refusal> {
-        let claims = bearer.and_then(|token| self.keys().verify(token));
-        let Some(claims) = claims else {
-            // Without a token nothing is told about which devices exist, except to one that is itself unknown.
-            return Err(match (bearer, self.live().read().device_no(path)) {
-                (Some(_), None) => {
-                    Refusal::new(ErrorCode::NotRegistered, "This device is not registered; configure it")
-                }
-                (Some(_), Some(_)) => Refusal::unauthorized("The device token is not valid; configure again"),
-                (None, _) => Refusal::unauthorized("A device token is required; configure first"),
-            });
-        };
-        if claims.sub != path.as_str() {
-            self.audit(&format!("device {}", claims.sub), "device.mismatch", path.as_str(), json!({"part": "path"}))
-                .await;
-            return Err(Refusal::mismatch("the token belongs to another device"));
-        }
-        let now_s = self.now().seconds();
-        let live = self.live().read();
-        let device = live.device_no(path).and_then(|no| live.device(no));
-        let Some(device) = device else {
-            return Err(Refusal::new(ErrorCode::NotRegistered, "This device is not registered; configure it"));
-        };
-        let expired = match usage {
-            TokenUse::Report => now_s - claims.iat > limits::SILENCE_LIMIT_S,
-            TokenUse::Command => now_s >= claims.exp,
-        };
-        if expired || device.record.state != DeviceState::Claimed || device.record.epoch != claims.ep {
-            return Err(Refusal::unauthorized("The device token is no longer valid; configure again"));
-        }
-        Ok(DeviceIdentity { no: device.record.no, id: path.clone(), epoch: claims.ep, issued_at_s: claims.iat })
-    }
-
     /// Stores a device's readings. Returns when they are on disk.
     pub async fn record_status(
         &self,
@@ -150,6 +93,7 @@ impl Ccms {
         Ok(StatusReceipt {
             stored: receipt.stored,
             duplicate: receipt.duplicate,
+            quarantined: 0,
             next_update_s,
             next_poll_s,
             now,
