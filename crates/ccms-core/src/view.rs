@@ -155,13 +155,19 @@ pub struct ReadingView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandView {
     pub command_id: CommandId,
+    pub light_id: LightId,
     pub kind: CommandKind,
     pub priority: Priority,
     pub state: CommandState,
     pub requested_by: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
     pub requested_at: UtcMillis,
     pub expires_at: UtcMillis,
     pub delivered_at: Option<UtcMillis>,
+    /// The device's own time of execution.
+    pub executed_at: Option<UtcMillis>,
+    /// When it was over, by the server's clock.
     pub finished_at: Option<UtcMillis>,
     pub detail: Option<String>,
 }

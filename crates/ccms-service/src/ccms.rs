@@ -9,7 +9,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api_keys::RecentKeys;
 use crate::clock::Clock;
+use crate::governor::Governor;
 use crate::intake::Intake;
 use crate::keys::TokenKeys;
 use crate::live::Live;
@@ -17,6 +19,7 @@ use crate::live::feed::Feed;
 use crate::people::Failures;
 use crate::settings::Settings;
 use crate::sun::CityTime;
+use crate::waiting::Waiting;
 
 #[derive(Clone)]
 pub struct Ccms(Arc<Inner>);
@@ -37,6 +40,13 @@ pub(crate) struct Inner {
     pub hash_permits: Semaphore,
     /// Serialises the enrolment of each device, so that its simultaneous configures cannot both register it.
     pub enrolling: [tokio::sync::Mutex<()>; ENROLMENT_LANES],
+    /// Held while commands are queued or cancelled.
+    pub ordering: tokio::sync::Mutex<()>,
+    pub waiting: Waiting,
+    /// Held while the catalogue is changed by hand or by a file.
+    pub curating: tokio::sync::Mutex<()>,
+    pub recent_keys: RecentKeys,
+    pub governor: Governor,
     pub position: Arc<watch::Sender<LogPosition>>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,

@@ -1,6 +1,7 @@
 //! Intake: one bounded queue whose single writer commits a batch and only then wakes the requests that wait for it. Under
 //! load batches grow by themselves: what arrives during one commit is the next batch.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ccms_core::ids::CommandId;
 use ccms_store::{DynStore, LogPosition, ReadingRow};
@@ -8,6 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::live::Live;
 use crate::metrics::{self, Stopwatch};
+
+/// Readings that may wait, for each request that may: most requests bring one, a sync up to 2,000.
+const ROWS_PER_REQUEST: usize = 16;
 
 /// What became of one request's readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +33,37 @@ pub(crate) enum NotTaken {
 
 struct Job {
     rows: Vec<ReadingRow>,
+    /// Given back with the answer.
+    _waiting: Waiting,
     done: oneshot::Sender<Result<Receipt, NotTaken>>,
+}
+
+/// A request's readings among those that wait.
+struct Waiting {
+    all: Arc<AtomicUsize>,
+    rows: usize,
+    before: usize,
+}
+
+impl Waiting {
+    fn enter(all: &Arc<AtomicUsize>, rows: usize) -> Self {
+        Self { before: all.fetch_add(rows, Ordering::Relaxed), all: all.clone(), rows }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.rows, Ordering::Relaxed);
+    }
 }
 
 /// The queue's entrance.
 #[derive(Debug, Clone)]
 pub(crate) struct Intake {
     queue: mpsc::Sender<Job>,
+    /// Readings in the queue: a request may bring thousands, and memory holds only so many.
+    rows_waiting: Arc<AtomicUsize>,
+    rows_max: usize,
 }
 
 /// The queue's other end.
@@ -55,7 +83,15 @@ pub(crate) struct Jobs(mpsc::Receiver<Job>);
 impl Intake {
     pub fn new(queue_requests_max: usize) -> (Self, Jobs) {
         let (queue, receiver) = mpsc::channel(queue_requests_max);
-        (Self { queue }, Jobs(receiver))
+        let (rows_waiting, rows_max) = (Arc::default(), queue_requests_max.max(1) * ROWS_PER_REQUEST);
+        (Self { queue, rows_waiting, rows_max }, Jobs(receiver))
+    }
+
+    /// How full the queue is, by requests or by readings, whichever is fuller.
+    pub fn fullness_percent(&self) -> usize {
+        let (waiting, max) = self.depth();
+        let rows = self.rows_waiting.load(Ordering::Relaxed);
+        (waiting * 100 / max.max(1)).max(rows * 100 / self.rows_max)
     }
 
     /// Requests that wait for the writer, and how many may.
@@ -67,7 +103,12 @@ impl Intake {
     /// Returns when the rows are on disk and the live state has them.
     pub async fn store(&self, rows: Vec<ReadingRow>) -> Result<Receipt, NotTaken> {
         let (done, committed) = oneshot::channel();
-        self.queue.try_send(Job { rows, done }).map_err(|e| match e {
+        let waiting = Waiting::enter(&self.rows_waiting, rows.len());
+        // The first is let in whatever its size: a short queue must not shut out a large sync for ever.
+        if waiting.before > 0 && waiting.before + rows.len() > self.rows_max {
+            return Err(NotTaken::Full);
+        }
+        self.queue.try_send(Job { rows, done, _waiting: waiting }).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => NotTaken::Full,
             mpsc::error::TrySendError::Closed(_) => NotTaken::Closed,
         })?;

@@ -7,6 +7,9 @@
 //! - [`people`]    who signs in, and the proofs of what they may do
 //! - [`refusal`]   what a device is told when it is not served, and [`error`] what a person is told
 //! - `enrolment`   POST configure: pending, claim, re-configure
+//! - [`api_keys`]  keys with which other systems act for the city
+//! - [`catalogue`] lights and devices as other systems read, correct, import and export them
+//! - [`history`]   readings of one light, and what quarters of an hour and days came to
 //! - `approval`    who waits to be let in, and letting them in
 //! - `identity`    who a device's token speaks for
 //! - `telemetry`   POST status: check, hand to intake, answer
@@ -20,7 +23,9 @@
 //! - `sun`         when the city's lamps turn
 //! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
 mod acks;
+pub mod api_keys;
 mod approval;
+pub mod catalogue;
 mod ccms;
 pub mod chance;
 pub mod clock;
@@ -29,6 +34,7 @@ mod delivery;
 mod enrolment;
 pub mod error;
 mod governor;
+pub mod history;
 mod identity;
 mod intake;
 pub mod keys;

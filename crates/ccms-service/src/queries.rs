@@ -1,10 +1,12 @@
 //! What the screen asks. Lists and counts come from memory; one light's history from the store.
+use std::sync::Arc;
+
 use ccms_core::command::{Command, CommandState};
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::light::Indicator;
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
-use ccms_core::snapshot::Snapshot;
+use ccms_core::snapshot::{Delta, Snapshot};
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_core::view::{
     CityView, CommandView, DeviceView, FleetCounts, LightDetail, LightHit, LightsPage, MapView, ReadingView, SunEvent,
@@ -13,8 +15,9 @@ use ccms_store::ReadingRow;
 
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
+use crate::live::feed::Change;
 use crate::live::{LiveLight, State};
-use crate::people::MayView;
+use crate::permission::{MayView, Permission, Who};
 use crate::sun;
 
 /// Readings and commands in a light's drawer.
@@ -23,11 +26,11 @@ const DRAWER_COMMANDS: u32 = 12;
 
 impl Ccms {
     /// The city, its clock, counts and how its map is drawn.
-    pub fn city(&self, _: MayView<'_>) -> CityView {
+    pub fn city(&self, by: MayView<'_>) -> CityView {
         let now = self.now();
         let live = self.live().read();
-        let counts = counts(&live, now);
-        let bounds = bounds(&live);
+        let counts = counts(&live, by.who(), now);
+        let bounds = bounds(&live, by.who());
         drop(live);
         let settings = self.settings();
         CityView {
@@ -48,12 +51,12 @@ impl Ccms {
     }
 
     /// Every light, as the map draws it, and the number of the last change that it includes.
-    pub fn snapshot(&self, _: MayView<'_>) -> Snapshot {
+    pub fn snapshot(&self, by: MayView<'_>) -> Snapshot {
         // The number first: a change in between is applied twice, never missed.
         let seq = self.feed().seq();
         let now = self.now();
         let live = self.live().read();
-        Snapshot { seq, marks: live.lights().map(|l| live.mark(l, now)).collect() }
+        Snapshot { seq, marks: live.lights().filter(|l| by.who().sees(&l.record)).map(|l| live.mark(l, now)).collect() }
     }
 
     pub fn search(&self, by: MayView<'_>, query: &str, limit: usize) -> Vec<LightHit> {
@@ -66,7 +69,7 @@ impl Ccms {
     /// Lights whose id, device, name or address contains `query`, in the order of their numbers, behind `after_no`.
     pub fn lights_page(
         &self,
-        _: MayView<'_>,
+        by: MayView<'_>,
         query: &str,
         indicator: Option<Indicator>,
         after_no: Option<u32>,
@@ -77,7 +80,7 @@ impl Ccms {
         let live = self.live().read();
         let matching = live
             .lights()
-            .filter(|l| matches(&live, l, &needle))
+            .filter(|l| by.who().sees(&l.record) && matches(&live, l, &needle))
             .filter(|l| indicator.is_none_or(|wanted| live.facts(l).indicator(now) == wanted));
         let (mut hits, mut total, mut last, mut more) = (Vec::new(), 0, None, false);
         for light in matching {
@@ -95,31 +98,47 @@ impl Ccms {
         LightsPage { hits, next_after_no: last.filter(|_| more), total }
     }
 
+    /// What a step means for the map of this viewer; `None` when nothing on it changes.
+    pub fn seen_delta(&self, by: MayView<'_>, change: &Change) -> Option<Arc<str>> {
+        let delta = change.delta.as_ref()?;
+        if by.who().zone().is_none() {
+            return Some(delta.clone());
+        }
+        let mut narrowed: Delta = serde_json::from_str(delta).ok()?;
+        let live = self.live().read();
+        let seen = |no: u32| live.light(LightNo(no)).is_some_and(|l| by.who().sees(&l.record));
+        narrowed.changed.retain(|(no, ..)| seen(*no));
+        narrowed.placed.retain(|mark| seen(mark.no));
+        let drawn = !narrowed.changed.is_empty() || !narrowed.placed.is_empty();
+        drawn.then(|| serde_json::to_string(&narrowed).ok()).flatten().map(Into::into)
+    }
+
     /// The number of a light that the viewer may see.
-    pub fn light_no(&self, _: MayView<'_>, id: &LightId) -> Option<LightNo> {
-        self.live().read().light_no(id)
+    pub fn light_no(&self, by: MayView<'_>, id: &LightId) -> Option<LightNo> {
+        let live = self.live().read();
+        live.light_no(id).filter(|no| live.light(*no).is_some_and(|l| by.who().sees(&l.record)))
     }
 
     /// Everything about one light.
     pub async fn light(&self, by: MayView<'_>, id: &LightId) -> Result<LightDetail, ServiceError> {
-        let no = self.live().read().light_no(id).ok_or(ServiceError::NotFound)?;
+        let no = self.light_no(by, id).ok_or(ServiceError::NotFound)?;
         let readings = self.store().latest_readings(no, DRAWER_READINGS).await?;
         let commands = self.store().commands_of_light(no, DRAWER_COMMANDS).await?;
         let now = self.now();
         let live = self.live().read();
         let light = live.light(no).ok_or(ServiceError::NotFound)?;
         let (facts, device) = (live.facts(light), live.device_of(light));
-        let (latitude, longitude) = (light.record.latitude, light.record.longitude);
+        let (latitude, longitude) = (light.record.curated.latitude, light.record.curated.longitude);
         let schedule = self.schedule_at(latitude, longitude, now);
         let local = TimeOfDay::at(now, self.inner().city_time.utc_offset_minutes(now));
-        let commands: Vec<CommandView> = commands.iter().map(command_view).collect();
+        let commands: Vec<CommandView> = commands.iter().map(|c| command_view(c, id)).collect();
         Ok(LightDetail {
             now,
             light_id: id.clone(),
             light_no: no.0,
-            name: light.record.name.clone(),
-            address: light.record.address.clone(),
-            city: light.record.city.clone(),
+            name: light.record.curated.name.clone(),
+            address: light.record.curated.address.clone(),
+            city: light.record.curated.city.clone(),
             latitude,
             longitude,
             indicator: facts.indicator(now),
@@ -139,7 +158,7 @@ impl Ccms {
             }),
             readings: readings.iter().map(reading_view).collect(),
             commands,
-            may_command: by.person().may_command().is_ok(),
+            may_command: by.who().may(Permission::Command),
         })
     }
 
@@ -157,9 +176,9 @@ impl Ccms {
     }
 }
 
-fn counts(live: &State, now: UtcMillis) -> FleetCounts {
+fn counts(live: &State, who: Who<'_>, now: UtcMillis) -> FleetCounts {
     let mut counts = FleetCounts::default();
-    for light in live.lights() {
+    for light in live.lights().filter(|l| who.sees(&l.record)) {
         let facts = live.facts(light);
         match facts.indicator(now) {
             Indicator::Green => counts.green += 1,
@@ -173,8 +192,8 @@ fn counts(live: &State, now: UtcMillis) -> FleetCounts {
 }
 
 /// Around all lights that have a place; `0,0` is none.
-fn bounds(live: &State) -> Option<[f64; 4]> {
-    let places = live.lights().map(|l| (l.record.latitude, l.record.longitude)).filter(|p| *p != (0.0, 0.0));
+fn bounds(live: &State, who: Who<'_>) -> Option<[f64; 4]> {
+    let places = live.lights().filter(|l| who.sees(&l.record)).map(|l| (l.record.curated.latitude, l.record.curated.longitude)).filter(|p| *p != (0.0, 0.0));
     places.fold(None, |bounds, (lat, lon)| {
         let [s, w, n, e] = bounds.unwrap_or([lat, lon, lat, lon]);
         Some([s.min(lat), w.min(lon), n.max(lat), e.max(lon)])
@@ -185,8 +204,8 @@ fn matches(live: &State, light: &LiveLight, needle: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(needle);
     needle.is_empty()
         || has(light.record.id.as_str())
-        || has(&light.record.name)
-        || has(&light.record.address)
+        || has(&light.record.curated.name)
+        || has(&light.record.curated.address)
         || live.device_of(light).is_some_and(|d| has(d.record.id.as_str()))
 }
 
@@ -195,8 +214,8 @@ fn hit(live: &State, light: &LiveLight, now: UtcMillis) -> LightHit {
     LightHit {
         light_id: light.record.id.clone(),
         device_id: device.map(|d| d.record.id.clone()),
-        name: light.record.name.clone(),
-        address: light.record.address.clone(),
+        name: light.record.curated.name.clone(),
+        address: light.record.curated.address.clone(),
         indicator: facts.indicator(now),
         power_state: facts.power_state,
         brightness_percent: light.latest.as_ref().and_then(|r| r.reading.brightness_percent),
@@ -226,16 +245,19 @@ fn reading_view(row: &ReadingRow) -> ReadingView {
     }
 }
 
-pub(crate) fn command_view(c: &Command) -> CommandView {
+pub(crate) fn command_view(c: &Command, light: &LightId) -> CommandView {
     CommandView {
         command_id: c.id.clone(),
+        light_id: light.clone(),
         kind: c.kind,
         priority: c.priority,
         state: c.state,
         requested_by: c.requested_by.clone(),
+        reason: c.reason.clone(),
         requested_at: c.requested_at,
         expires_at: c.expires_at,
         delivered_at: c.delivered_at,
+        executed_at: c.executed_at,
         finished_at: c.finished_at,
         detail: c.detail.clone(),
     }

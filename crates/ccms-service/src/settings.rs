@@ -21,6 +21,7 @@ pub struct Settings {
     pub city: City,
     pub map: Map,
     pub intake: Intake,
+    pub limits: Limits,
     /// Fixed local times instead of the sun's, for cities that switch by the clock.
     pub fixed_schedule: Option<Schedule>,
     /// Percent while lit.
@@ -54,6 +55,23 @@ pub struct Intake {
     pub checkpoint_every_s: i64,
 }
 
+/// What is served to whom before the rest is refused. The defaults are twice and three times what the contract asks of a
+/// device, so that one that keeps to it never meets them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    pub device_per_second: f64,
+    /// Requests of one device at once.
+    pub device_burst: u32,
+    /// The whole fleet's share, for each claimed device.
+    pub fleet_per_device_per_second: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { device_per_second: 2.0, device_burst: 20, fleet_per_device_per_second: 0.3 }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -62,6 +80,7 @@ impl Default for Settings {
             city: City { name: "City".into(), timezone: "UTC".into() },
             map: Map::default(),
             intake: Intake { queue_requests_max: 16_384, batch_rows_max: 1_024, checkpoint_every_s: 60 },
+            limits: Limits::default(),
             fixed_schedule: None,
             brightness_percent: 100,
             password_hashes_at_once: 2,

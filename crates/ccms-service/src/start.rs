@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use ccms_core::ids::LightNo;
 use ccms_store::{DynStore, LogPosition, StoreResult};
+use governor::clock::MonotonicClock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api_keys::RecentKeys;
 use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
+use crate::governor::Governor;
 use crate::intake::{Intake, Writer};
 use crate::keys::{MasterKey, TokenKeys};
 use crate::live::feed::Feed;
@@ -17,6 +20,7 @@ use crate::people::Failures;
 use crate::settings::Settings;
 use crate::sun::{CityTime, UnknownTimezone};
 use crate::tasks;
+use crate::waiting::Waiting;
 
 /// Log rows read in one go at start.
 const REPLAY_PAGE_ROWS: u32 = 10_000;
@@ -53,6 +57,7 @@ impl Ccms {
         };
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
         tracker.spawn(writer.run(stop.clone()));
+        let governor = Governor::new(settings.limits, MonotonicClock);
         let ccms = Self::new(Inner {
             hash_permits: Semaphore::new(settings.password_hashes_at_once.max(1)),
             settings,
@@ -65,10 +70,16 @@ impl Ccms {
             city_time,
             failures: Failures::default(),
             enrolling: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            ordering: tokio::sync::Mutex::default(),
+            waiting: Waiting::default(),
+            curating: tokio::sync::Mutex::default(),
+            recent_keys: RecentKeys::default(),
+            governor,
             position,
             stop,
             tasks: tracker,
         });
+        ccms.resize_budget();
         tasks::spawn(&ccms, confirmations);
         Ok(ccms)
     }

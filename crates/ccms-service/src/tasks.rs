@@ -7,6 +7,7 @@ use ccms_core::snapshot::Delta;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::api_keys;
 use crate::ccms::Ccms;
 use crate::live::feed::Change;
 
@@ -25,6 +26,7 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
             tracing::warn!(%error, "old web sessions were not removed");
         }
     });
+    every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();
     every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint().await });
     let confirming = ccms.clone();
@@ -92,6 +94,7 @@ impl Ccms {
             drifted.into_iter().for_each(|no| live.touch(no));
         }
         self.expire_commands().await;
+        self.resize_budget();
     }
 
     /// Saves the latest state of every light that changed, with the log position it includes.
