@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::snapshot::Snapshot;
-use ccms_service::{Ccms, Change, ChangeReceiver, Missed};
+use ccms_service::{Ccms, Change, ChangeReceiver, Missed, Person};
 use futures_util::Stream;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
@@ -39,7 +39,8 @@ pub fn routes(ccms: &Ccms, stop: CancellationToken) -> Router {
 /// `GET /live/fleet`: a [`Snapshot`], binary.
 async fn fleet(State(context): State<Context>, session: Session) -> Response {
     let Some(person) = session::person(&session, &context.ccms).await else { return signed_out() };
-    let snapshot: Snapshot = context.ccms.snapshot(person.may_view());
+    let Ok(may) = person.who().may_view() else { return signed_out() };
+    let snapshot: Snapshot = context.ccms.snapshot(may);
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     (headers, snapshot.encode()).into_response()
 }
@@ -57,19 +58,22 @@ struct Watch {
 async fn events(State(context): State<Context>, Query(watch): Query<Watch>, session: Session) -> Response {
     let Some(person) = session::person(&session, &context.ccms).await else { return signed_out() };
     let light = watch.light.as_deref().and_then(|id| LightId::parse(id).ok());
-    let light = light.and_then(|id| context.ccms.light_no(person.may_view(), &id));
+    let light = light.and_then(|id| context.ccms.light_no(person.who().may_view().ok()?, &id));
     let (missed, rest) = match context.ccms.feed().watch(watch.since) {
         Ok((missed, rest)) => (missed, Some(rest)),
         Err(Missed) => (Vec::new(), None),
     };
-    let stream = Watcher {
+    let mut stream = Watcher {
         ccms: context.ccms,
         stop: context.stop,
+        session: session.id().map(|id| id.to_string()).unwrap_or_default(),
+        person,
         light,
-        waiting: missed.into_iter().flat_map(|c| describe(&c, light)).rev().collect(),
+        waiting: Vec::new(),
         rest,
         beat: interval(BEAT_EVERY),
     };
+    stream.waiting = missed.iter().flat_map(|c| stream.describe(c)).rev().collect();
     let no_buffering =
         [(header::HeaderName::from_static("x-accel-buffering"), "no"), (header::CACHE_CONTROL, "no-store")];
     (no_buffering, Sse::new(stream.events())).into_response()
@@ -82,6 +86,8 @@ fn signed_out() -> Response {
 struct Watcher {
     ccms: Ccms,
     stop: CancellationToken,
+    session: String,
+    person: Person,
     light: Option<LightNo>,
     /// To be sent before anything else, the next one last.
     waiting: Vec<Event>,
@@ -104,11 +110,14 @@ impl Watcher {
                 tokio::select! {
                     () = watcher.stop.cancelled() => return None,
                     _ = watcher.beat.tick() => {
+                        if !watcher.is_welcome().await {
+                            return None;
+                        }
                         let data = format!("{{\"now\":{}}}", watcher.ccms.now().0);
                         return Some((Ok(Event::default().event("beat").data(data)), Some(watcher)));
                     }
                     change = rest.recv() => match change {
-                        Ok(change) => watcher.waiting = describe(&change, watcher.light).into_iter().rev().collect(),
+                        Ok(change) => watcher.waiting = watcher.describe(&change).into_iter().rev().collect(),
                         Err(RecvError::Lagged(_)) => watcher.rest = None,
                         Err(RecvError::Closed) => return None,
                     },
@@ -116,17 +125,26 @@ impl Watcher {
             }
         })
     }
-}
 
-/// The events that one change means for a watcher.
-fn describe(change: &Change, light: Option<LightNo>) -> Vec<Event> {
-    let id = change.seq.to_string();
-    let mut events = Vec::new();
-    if let Some(delta) = &change.delta {
-        events.push(Event::default().event("fleet").id(&id).data(&**delta));
+    /// The events that one change means for this watcher.
+    fn describe(&self, change: &Change) -> Vec<Event> {
+        let id = change.seq.to_string();
+        let mut events = Vec::new();
+        let delta = self.person.who().may_view().ok().and_then(|may| self.ccms.seen_delta(may, change));
+        if let Some(delta) = delta {
+            events.push(Event::default().event("fleet").id(&id).data(&*delta));
+        }
+        if self.light.is_some_and(|no| change.concerns(no)) {
+            events.push(Event::default().event("light").id(&id).data("{}"));
+        }
+        events
     }
-    if light.is_some_and(|no| change.concerns(no)) {
-        events.push(Event::default().event("light").id(&id).data("{}"));
+
+    /// The session is still open and its person may see what they saw. A database that is slow to say so ends nothing.
+    async fn is_welcome(&self) -> bool {
+        match self.ccms.session_person(&self.session).await {
+            Ok(person) => person.as_ref() == Some(&self.person),
+            Err(_) => true,
+        }
     }
-    events
 }

@@ -47,8 +47,10 @@ pub async fn person(session: &Session, ccms: &Ccms) -> Option<Person> {
 impl StoredSessions {
     fn row(record: &Record) -> Result<SessionRecord> {
         let data = serde_json::to_string(record).map_err(|e| Error::Encode(e.to_string()))?;
+        let user = record.data.get(ccms_service::people::SESSION_USER_KEY).and_then(serde_json::Value::as_i64);
+        let user_id = user.map(UserId);
         let expires_at = UtcMillis((record.expiry_date.unix_timestamp_nanos() / 1_000_000) as i64);
-        Ok(SessionRecord { id: record.id.to_string(), data, expires_at })
+        Ok(SessionRecord { id: record.id.to_string(), user_id, data, expires_at })
     }
 }
 

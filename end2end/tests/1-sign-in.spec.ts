@@ -39,6 +39,24 @@ test('signing out ends the session', async ({ page, request }) => {
   expect(answer.status()).toBe(401);
 });
 
+test('signing out on every machine ends the other sessions too', async ({ page, anotherPage, watch }) => {
+  watch.expects(/status of 401/);
+  const there = await anotherPage(null);
+  await there.goto('/sign-in');
+  await signIn(there, 'admin');
+  await live(there);
+  await page.goto('/sign-in');
+  await signIn(page, 'admin');
+  await live(page);
+  await page.getByTestId('person-menu').locator('summary').click();
+  await page.getByTestId('sign-out-everywhere').click();
+  await expect(page).toHaveURL(/\/sign-in/);
+  const answer = await there.request.get('/live/fleet');
+  expect(answer.status()).toBe(401);
+  // The open page notices by itself that it is nobody's any more.
+  await expect(there).toHaveURL(/\/sign-in/, { timeout: 20_000 });
+});
+
 test('next leads only to this site', async ({ page }) => {
   for (const next of ['https://evil.example/', '//evil.example/', '/\\evil.example']) {
     await page.goto(`/sign-in?next=${encodeURIComponent(next)}`);

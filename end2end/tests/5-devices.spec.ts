@@ -5,11 +5,13 @@ import { Device } from './support/device.ts';
 import { drawer, map, newest, open } from './support/screen.ts';
 import { expect, test } from './support/test.ts';
 
+test.use({ person: 'technician' });
+
 test('a controller waits, is approved, comes to life and obeys', async ({ browser, database, request }, info) => {
   const city = new City(`${info.project.name}-registered`, database, 'registered');
   try {
     await city.serve();
-    const storageState = { cookies: [await city.session('operator')], origins: [] };
+    const storageState = { cookies: [await city.session('technician')], origins: [] };
     const context = await browser.newContext({ baseURL: city.url, storageState });
     const page = await context.newPage();
     const device = new Device(request, city, '351234567890123');

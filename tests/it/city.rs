@@ -71,6 +71,15 @@ impl City {
         Self { ccms, clock, router, store, config, master, database }
     }
 
+    /// Where the server of this city would keep its files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.database.folder.path().to_owned()
+    }
+
+    pub fn database_url(&self) -> String {
+        self.database.url.clone()
+    }
+
     pub fn device(&self, id: &str) -> Controller {
         Controller::new(self.router.clone(), self.clock.clone(), id)
     }

@@ -3,8 +3,11 @@ use ccms_core::command::{CommandKind, CommandState};
 use ccms_core::ids::{CommandId, DeviceId, LightId, UserId};
 use ccms_core::snapshot::Mark;
 use ccms_core::view::LightDetail;
-use ccms_service::{Ccms, Person, Role};
-use ccms_store::NewDevice;
+use ccms_service::{Ccms, Person, Role, Who};
+use ccms_store::{Curated, NewDevice};
+
+/// Who lets devices in.
+const TECHNICIAN: Who<'static> = Who::person("technician@city.example", Role::Technician, None);
 
 pub struct Operator {
     ccms: Ccms,
@@ -13,23 +16,23 @@ pub struct Operator {
 
 impl Operator {
     pub fn of(ccms: &Ccms) -> Self {
-        let person = Person { id: UserId(1), email: "operator@city.example".into(), role: Role::Operator };
+        let person = Person { id: UserId(1), email: "operator@city.example".into(), role: Role::Operator, zone: None };
         Self { ccms: ccms.clone(), person }
     }
 
     pub async fn commands(&self, light: &str, kind: CommandKind) -> CommandId {
-        let may = self.person.may_command().expect("an operator may command");
+        let may = self.person.who().may_command().expect("an operator may command");
         self.ccms.command(may, &light_id(light), kind).await.expect("a command is queued").command_id
     }
 
     pub async fn approves(&self, device: &str) {
-        let may = self.person.may_command().expect("an operator may approve");
+        let may = TECHNICIAN.may_commission().expect("a technician may approve");
         self.ccms.approve_device(may, &device_id(device)).await.expect("approved");
     }
 
     /// Devices that wait for a person, with how often they asked.
     pub async fn sees_waiting(&self) -> Vec<(String, u32)> {
-        let may = self.person.may_command().expect("an operator may look");
+        let may = TECHNICIAN.may_commission().expect("a technician may look");
         let waiting = self.ccms.waiting_devices(may).await.expect("a list");
         waiting.into_iter().map(|d| (d.device_id.to_string(), d.attempts)).collect()
     }
@@ -38,11 +41,14 @@ impl Operator {
         let new = NewDevice {
             device_id: device_id(device),
             light_id: Some(light_id(light)),
-            name: format!("Light {light}"),
-            address: "Main Road".into(),
-            city: "Delhi".into(),
-            latitude: 28.6139,
-            longitude: 77.2090,
+            curated: Curated {
+                name: format!("Light {light}"),
+                address: "Main Road".into(),
+                city: "Delhi".into(),
+                latitude: 28.6139,
+                longitude: 77.2090,
+                ..Curated::default()
+            },
             claim_until: None,
             created_at: self.ccms.now(),
         };
@@ -50,7 +56,7 @@ impl Operator {
     }
 
     pub async fn sees(&self, light: &str) -> LightDetail {
-        self.ccms.light(self.person.may_view(), &light_id(light)).await.expect("a light")
+        self.ccms.light(self.person.who().may_view().expect("an operator may look"), &light_id(light)).await.expect("a light")
     }
 
     /// Where a command is in its life.
@@ -60,7 +66,7 @@ impl Operator {
 
     /// How the map draws a light.
     pub fn sees_mark(&self, light: &str) -> Mark {
-        let marks = self.ccms.snapshot(self.person.may_view()).marks;
+        let marks = self.ccms.snapshot(self.person.who().may_view().expect("an operator may look")).marks;
         marks.into_iter().find(|m| m.id == light).expect("a light on the map")
     }
 

@@ -11,7 +11,7 @@ pub async fn waiting() -> Result<Vec<PendingDevice>, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
         let person = caller.person().await?;
-        Ok(caller.ccms.waiting_devices(person.may_command()?).await?)
+        Ok(caller.ccms.waiting_devices(person.who().may_commission()?).await?)
     };
     caller.answer.with(outcome.await)
 }
@@ -22,7 +22,7 @@ pub async fn approve(device: DeviceId) -> Result<(), UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
         let person = caller.person().await?;
-        Ok(caller.ccms.approve_device(person.may_command()?, &device).await?)
+        Ok(caller.ccms.approve_device(person.who().may_commission()?, &device).await?)
     };
     caller.answer.with(outcome.await)
 }

@@ -20,7 +20,7 @@ pub async fn look() -> Result<FrameView, UiError> {
     let policy = crate::shell::ContentPolicy::here();
     let outcome = async {
         let person = caller.person().await?;
-        Ok(FrameView { me: (&person).into(), city: caller.ccms.city(person.may_view()) })
+        Ok(FrameView { me: (&person).into(), city: caller.ccms.city(person.who().may_view()?) })
     };
     let outcome = caller.answer.with(outcome.await);
     if let (Some(policy), Ok(frame)) = (policy, &outcome) {

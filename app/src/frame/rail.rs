@@ -4,7 +4,7 @@ use leptos_router::components::A;
 
 use super::appearance::{Appearance, Palette, Theme};
 use crate::icons::{Icon, brand, icon};
-use crate::people::{Me, SignOut};
+use crate::people::{Me, SignOut, SignOutEverywhere};
 
 #[component]
 pub fn Rail(me: Me) -> impl IntoView {
@@ -14,7 +14,7 @@ pub fn Rail(me: Me) -> impl IntoView {
             <ul>
                 <li><A href="/map" attr:class="rail-item">{icon(Icon::Map)}<span>"Map"</span></A></li>
                 <li><A href="/lights" attr:class="rail-item">{icon(Icon::Lights)}<span>"Lights"</span></A></li>
-                {me.may_command.then(|| view! {
+                {me.may_commission.then(|| view! {
                     <li><A href="/devices" attr:class="rail-item">{icon(Icon::Devices)}<span>"Devices"</span></A></li>
                 })}
             </ul>
@@ -27,6 +27,7 @@ pub fn Rail(me: Me) -> impl IntoView {
 #[component]
 fn PersonMenu(me: Me) -> impl IntoView {
     let sign_out = ServerAction::<SignOut>::new();
+    let sign_out_everywhere = ServerAction::<SignOutEverywhere>::new();
     view! {
         <details class="menu" data-testid="person-menu">
             <summary class="rail-item" aria-label="You and the look of the screen">
@@ -41,6 +42,11 @@ fn PersonMenu(me: Me) -> impl IntoView {
                 <ActionForm action=sign_out>
                     <button type="submit" class="button wide" data-testid="sign-out">
                         {icon(Icon::SignOut)}"Sign out"
+                    </button>
+                </ActionForm>
+                <ActionForm action=sign_out_everywhere>
+                    <button type="submit" class="button quiet wide" data-testid="sign-out-everywhere">
+                        "Sign out on every machine"
                     </button>
                 </ActionForm>
             </div>

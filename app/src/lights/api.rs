@@ -21,7 +21,7 @@ pub async fn find(q: String) -> Result<Vec<LightHit>, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
         let person = caller.person().await?;
-        Ok(caller.ccms.search(person.may_view(), &shortened(&q), HITS_MAX))
+        Ok(caller.ccms.search(person.who().may_view()?, &shortened(&q), HITS_MAX))
     };
     caller.answer.with(outcome.await)
 }
@@ -32,7 +32,7 @@ pub async fn page(q: String, show: Option<Indicator>, after: Option<u32>) -> Res
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
         let person = caller.person().await?;
-        Ok(caller.ccms.lights_page(person.may_view(), &shortened(&q), show, after, ROWS_MAX))
+        Ok(caller.ccms.lights_page(person.who().may_view()?, &shortened(&q), show, after, ROWS_MAX))
     };
     caller.answer.with(outcome.await)
 }

@@ -31,6 +31,22 @@ pub async fn sign_out() -> Result<(), UiError> {
     caller.answer.with(outcome)
 }
 
+/// Ends every session of the signed-in person, on every machine.
+#[server(prefix = "/ui", endpoint = "people/sign_out_everywhere", output = crate::wire::Json)]
+pub async fn sign_out_everywhere() -> Result<(), UiError> {
+    let caller = super::session::Caller::here()?;
+    let outcome = async {
+        let person = caller.person().await?;
+        caller.ccms.sign_out_everywhere(&person).await?;
+        caller.session.flush().await.map_err(unavailable)
+    };
+    let outcome = caller.answer.with(outcome.await);
+    if outcome.is_ok() {
+        leptos_axum::redirect("/sign-in");
+    }
+    outcome
+}
+
 #[cfg(feature = "ssr")]
 fn unavailable(error: tower_sessions::session::Error) -> UiError {
     tracing::error!(%error, "cannot write the session");

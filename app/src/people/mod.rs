@@ -6,14 +6,14 @@
 //! only to a path of this site.
 //!
 //! Authorisation: `sign_in` and `sign_out` are open to everyone. Every other server function of the screen starts with
-//! [`session::Caller::here`] and proves view or command rights through the service's `MayView` and `MayCommand`.
+//! [`session::Caller::here`] and proves its right through the service's table of permissions.
 mod api;
 pub mod next;
 #[cfg(feature = "ssr")]
 pub mod session;
 mod sign_in;
 
-pub use api::{SignIn, SignOut, sign_in, sign_out};
+pub use api::{SignIn, SignOut, SignOutEverywhere, sign_in, sign_out, sign_out_everywhere};
 pub use sign_in::SignInPage;
 
 use serde::{Deserialize, Serialize};
@@ -25,4 +25,5 @@ pub struct Me {
     /// In words, for the menu.
     pub role: String,
     pub may_command: bool,
+    pub may_commission: bool,
 }

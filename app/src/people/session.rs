@@ -1,7 +1,7 @@
 //! Who is asking. Context is taken before the first await; afterwards it may belong to nobody.
 use axum::http::request::Parts;
 use ccms_core::ids::UserId;
-use ccms_service::{Ccms, Person, Role};
+use ccms_service::{Ccms, Permission, Person, Role};
 use leptos::prelude::use_context;
 use tower_sessions::Session;
 
@@ -60,8 +60,15 @@ impl From<&Person> for Me {
         let role = match person.role {
             Role::Viewer => "Viewer",
             Role::Operator => "Operator",
+            Role::Technician => "Technician",
             Role::Admin => "Administrator",
         };
-        Self { email: person.email.clone(), role: role.into(), may_command: person.may_command().is_ok() }
+        let who = person.who();
+        Self {
+            email: person.email.clone(),
+            role: role.into(),
+            may_command: who.may(Permission::Command),
+            may_commission: who.may(Permission::Commission),
+        }
     }
 }

@@ -25,6 +25,8 @@ export const LAMPS: number = JSON.parse(
 
 export const PEOPLE = {
   operator: { email: 'operator@example.org', password: 'lamps burn at night' },
+  technician: { email: 'technician@example.org', password: 'up the pole at noon' },
+  admin: { email: 'admin@example.org', password: 'all keys on one ring' },
   viewer: { email: 'viewer@example.org', password: 'only looking around' },
 } as const;
 export type Person = keyof typeof PEOPLE;

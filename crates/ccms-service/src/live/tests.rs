@@ -4,7 +4,7 @@ use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightId, LightNo};
 use ccms_core::light::Indicator;
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
-use ccms_store::{CheckpointRow, DeviceRecord, DeviceState, LightRecord, ReadingRow, Reported};
+use ccms_store::{CheckpointRow, Curated, DeviceRecord, DeviceState, LightRecord, ReadingRow, Reported};
 
 use super::State;
 
@@ -19,6 +19,8 @@ fn one_light() -> State {
         id: DeviceId::parse("IMEI:351234567890123").unwrap(),
         state: DeviceState::Claimed,
         epoch: 0,
+        token_used_gen: 0,
+        reclaim_until: None,
         created_at: NOW,
         claim_until: None,
         claimed_at: Some(NOW),
@@ -31,11 +33,7 @@ fn one_light() -> State {
         no: LIGHT,
         id: LightId::parse("SL001").unwrap(),
         device_no: Some(DEVICE),
-        name: String::new(),
-        address: String::new(),
-        city: String::new(),
-        latitude: 60.17,
-        longitude: 24.94,
+        curated: Curated { latitude: 60.17, longitude: 24.94, ..Curated::default() },
         created_at: NOW,
     });
     state
@@ -55,6 +53,7 @@ fn command(n: u128, state: CommandState) -> Command {
         priority: Priority::High,
         state,
         requested_by: "operator@example.org".into(),
+        reason: None,
         requested_at: NOW,
         expires_at: NOW.plus_seconds(900),
         delivered_at: None,
