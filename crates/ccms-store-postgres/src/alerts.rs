@@ -107,27 +107,72 @@ impl Alerts for PostgresStore {
     }
 
     async fn alerts(&self, query: &AlertQuery) -> StoreResult<Vec<AlertRecord>> {
+        newest(self, query).await?.into_iter().map(AlertColumns::record).collect()
+    }
+}
+
+/// One statement per way to the rows, each with its index: with one for all, the plan the server keeps could walk the
+/// whole table for a light that never had an alert.
+async fn newest(store: &PostgresStore, query: &AlertQuery) -> StoreResult<Vec<AlertColumns>> {
+    let (device_no, light_no) = (query.device_no.map(|d| i64::from(d.0)), query.light_no.map(|l| i64::from(l.0)));
+    let (state, before) = (query.state.map(AlertState::as_str), query.before_no.unwrap_or(i64::MAX));
+    let limit = i64::from(query.limit);
+    let found = if let Some(light_no) = light_no {
         sqlx::query_as!(
             AlertColumns,
             r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
                last_at, count, moved_by, moved_at
              FROM alerts
-             WHERE ($1::bigint IS NULL OR device_no = $1) AND ($2::bigint IS NULL OR light_no = $2)
-               AND ($3::text IS NULL OR state = $3) AND ($4::bigint IS NULL OR no < $4)
+             WHERE light_no = $1 AND no < $2 AND ($3::bigint IS NULL OR device_no = $3)
+               AND ($4::text IS NULL OR state = $4)
              ORDER BY no DESC LIMIT $5"#,
-            query.device_no.map(|d| i64::from(d.0)),
-            query.light_no.map(|l| i64::from(l.0)),
-            query.state.map(AlertState::as_str),
-            query.before_no,
-            i64::from(query.limit),
+            light_no,
+            before,
+            device_no,
+            state,
+            limit,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&store.pool)
         .await
-        .map_err(failed)?
-        .into_iter()
-        .map(AlertColumns::record)
-        .collect()
-    }
+    } else if let Some(device_no) = device_no {
+        sqlx::query_as!(
+            AlertColumns,
+            r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at
+             FROM alerts WHERE device_no = $1 AND no < $2 AND ($3::text IS NULL OR state = $3)
+             ORDER BY no DESC LIMIT $4"#,
+            device_no,
+            before,
+            state,
+            limit,
+        )
+        .fetch_all(&store.pool)
+        .await
+    } else if let Some(state) = state {
+        sqlx::query_as!(
+            AlertColumns,
+            r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at
+             FROM alerts WHERE state = $1 AND no < $2 ORDER BY no DESC LIMIT $3"#,
+            state,
+            before,
+            limit,
+        )
+        .fetch_all(&store.pool)
+        .await
+    } else {
+        sqlx::query_as!(
+            AlertColumns,
+            r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at
+             FROM alerts WHERE no < $1 ORDER BY no DESC LIMIT $2"#,
+            before,
+            limit,
+        )
+        .fetch_all(&store.pool)
+        .await
+    };
+    found.map_err(failed)
 }
 
 /// One more occurrence of the alert that is there. First, because an insert that meets a row uses up a number.

@@ -19,9 +19,12 @@ pub(crate) async fn remembered(store: &PostgresStore, actor: &str, key: &str) ->
     let row = Row::new("remembered_answers", &key);
     found
         .map(|a| {
-            let request = a.request.as_slice().try_into().map_err(|_| row.bad("request", "not 32 bytes"))?;
-            let status = row.number("status", a.status.into())?;
-            Ok(RememberedAnswer { request, status, body: a.body, at: a.at.0 })
+            Ok(RememberedAnswer {
+                request: row.bytes("request", &a.request)?,
+                status: row.number("status", a.status.into())?,
+                body: a.body,
+                at: a.at.0,
+            })
         })
         .transpose()
 }

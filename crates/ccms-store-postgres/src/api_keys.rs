@@ -33,7 +33,7 @@ pub(crate) async fn create(store: &PostgresStore, new: NewApiKey, audit: &AuditE
     let key = sqlx::query_as!(
         KeyColumns,
         "INSERT INTO api_keys (name, scopes, zone, hash, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING
+         ON CONFLICT DO NOTHING
          RETURNING no, name, scopes, zone, created_at, revoked_at",
         plain(&new.name),
         plain(&new.scopes),
@@ -44,7 +44,7 @@ pub(crate) async fn create(store: &PostgresStore, new: NewApiKey, audit: &AuditE
     .fetch_optional(&mut *tx)
     .await
     .map_err(failed)?
-    .ok_or(StoreError::Conflict { what: "a key with this name" })?;
+    .ok_or(StoreError::Conflict { what: "an API key with this name" })?;
     audit::insert(&mut tx, audit).await?;
     tx.commit().await.map_err(failed)?;
     Ok(key.record())

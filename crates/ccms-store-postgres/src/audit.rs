@@ -24,7 +24,7 @@ pub(crate) async fn insert_all(connection: &mut PgConnection, entries: &[AuditEn
     numbers.sort_unstable();
     let mut previous = match &last {
         None => CHAIN_START,
-        Some(bytes) => hash(&"the newest", bytes)?,
+        Some(bytes) => Row::new("audit", &"newest").bytes("hash", bytes)?,
     };
     let mut columns = Columns::default();
     for (no, entry) in numbers.iter().zip(entries) {
@@ -89,11 +89,6 @@ async fn next_numbers(connection: &mut PgConnection, count: usize) -> StoreResul
     Ok((numbers, rows.into_iter().next().and_then(|row| row.last)))
 }
 
-fn hash(key: &dyn std::fmt::Display, bytes: &[u8]) -> StoreResult<[u8; 32]> {
-    let wrong = |_| Row::new("audit", key).bad("hash", format_args!("{} bytes instead of 32", bytes.len()));
-    bytes.try_into().map_err(wrong)
-}
-
 pub(crate) async fn write(store: &PostgresStore, entry: &AuditEntry) -> StoreResult<()> {
     let mut tx = store.begin().await?;
     insert(&mut tx, entry).await?;
@@ -112,12 +107,13 @@ struct AuditColumns {
 
 impl AuditColumns {
     fn chained(self) -> StoreResult<ChainedEntry> {
-        let detail = Row::new("audit", &self.no).json("detail", &self.detail)?;
+        let row = Row::new("audit", &self.no);
+        let detail = row.json("detail", &self.detail)?;
         Ok(ChainedEntry {
             no: self.no,
             entry: AuditEntry { at: self.at.0, actor: self.actor, action: self.action, target: self.target, detail },
             detail_text: self.detail,
-            hash: self.hash.map(|bytes| hash(&self.no, &bytes)).transpose()?,
+            hash: self.hash.map(|bytes| row.bytes("hash", &bytes)).transpose()?,
         })
     }
 }

@@ -40,7 +40,7 @@ async fn take(connection: &mut PgConnection, step: &CurationStep) -> StoreResult
                     device_on(connection, id)
                         .await?
                         .filter(|d| d.state != DeviceState::Pending)
-                        .ok_or(StoreError::Conflict { what: "no device with this id is known, or it" })?,
+                        .ok_or(StoreError::Conflict { what: "a list of devices without this one" })?,
                 ),
             };
             let number = device.as_ref().map(|d| d.no);
@@ -49,7 +49,7 @@ async fn take(connection: &mut PgConnection, step: &CurationStep) -> StoreResult
         }
         CurationStep::Update { light, curated } => {
             let light = lights::update(connection, *light, curated).await?;
-            Ok((None, light.ok_or(StoreError::Conflict { what: "the light is gone, or it" })?))
+            Ok((None, light.ok_or(StoreError::Conflict { what: "a list of lights without this one" })?))
         }
     }
 }
