@@ -102,8 +102,9 @@ async fn serve(router: Router) -> anyhow::Result<SocketAddr> {
 async fn insert(State(store): State<DynStore>, Path(id): Path<String>, body: Bytes) -> StatusCode {
     let now = clock().now();
     let number = crate::client::number(&id);
-    let Ok(messages) = status::parse(&body, now) else { return StatusCode::BAD_REQUEST };
-    let rows: Vec<ReadingRow> = messages
+    let Ok(batch) = status::parse(&body, now) else { return StatusCode::BAD_REQUEST };
+    let rows: Vec<ReadingRow> = batch
+        .messages
         .into_iter()
         .map(|m| ReadingRow {
             light_no: LightNo(number),

@@ -33,13 +33,6 @@ pub(super) async fn read(request: Request, timeout: Duration) -> Result<(Parts, 
     }
 }
 
-/// Whether a status body is an array or has `"readings"`: its sender wants counts. To find the name somewhere else in the
-/// body costs nothing but two more fields in the answer.
-pub(super) fn is_list(body: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"readings\"";
-    body.trim_ascii_start().starts_with(b"[") || body.windows(NAME.len()).any(|w| w == NAME)
-}
-
 async fn collect(mut body: Body) -> Result<Bytes, Refusal> {
     let (mut kept, mut seen) = (BytesMut::new(), 0usize);
     while let Some(frame) = body.frame().await {

@@ -54,7 +54,7 @@ async fn configure(State(c): State<Context>, path: DevicePath, request: Request)
         async {
             let id = device_id(path)?;
             let (head, body) = body::read(request, c.body_timeout).await?;
-            let reported = ConfigureRequest::parse(&body)?;
+            let reported = ConfigureRequest::parse(&body, c.ccms.now())?;
             c.ccms.configure(&id, bearer::token(&head.headers), &reported).await
         }
         .await,
@@ -69,9 +69,10 @@ async fn record_status(State(c): State<Context>, path: DevicePath, request: Requ
             let who = c.ccms.authenticate(&id, bearer::token(request.headers()), TokenUse::Report).await;
             let (_, body) = body::read(request, c.body_timeout).await?;
             let who = who?;
-            let messages = status::parse(&body, c.ccms.now())?;
-            let counted = !matches!(messages.as_slice(), [_]) || body::is_list(&body);
-            Ok::<_, Refusal>(c.ccms.record_status(&who, messages).await?.response(counted))
+            let batch = status::parse(&body, c.ccms.now())?;
+            let mut receipt = c.ccms.record_status(&who, batch.messages).await?;
+            receipt.quarantined = batch.quarantined.len() as u32;
+            Ok::<_, Refusal>(receipt.response(batch.is_list))
         }
         .await,
     )

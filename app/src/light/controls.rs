@@ -62,7 +62,7 @@ pub fn Controls(detail: RwSignal<LightDetail>) -> impl IntoView {
 fn level_of(detail: &LightDetail) -> u8 {
     let asked = detail.commanded.as_ref().filter(|c| c.state.is_live()).and_then(|c| match c.kind {
         CommandKind::Brightness(percent) => Some(percent),
-        CommandKind::Power(_) | CommandKind::Schedule(_) => None,
+        CommandKind::Power(_) | CommandKind::Schedule(_) | CommandKind::Reset => None,
     });
     let lit = detail.actual.as_ref().filter(|r| r.power_state == Some(PowerState::On));
     asked.or_else(|| lit.and_then(|r| r.brightness_percent)).unwrap_or(100)

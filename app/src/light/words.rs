@@ -42,6 +42,7 @@ pub fn kind(kind: &CommandKind) -> String {
         CommandKind::Power(state) => power(*state).into(),
         CommandKind::Brightness(percent) => format!("Dim to {percent} %"),
         CommandKind::Schedule(s) => format!("Schedule {} to {}", minute(s.sunset_time), minute(s.sunrise_time)),
+        CommandKind::Reset => "Restart the controller".into(),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum CommandType {
     PowerControl,
     BrightnessControl,
     ScheduleUpdate,
+    /// Addition: the document names a remote reset and shows none.
+    DeviceReset,
 }
 
 impl CommandType {
@@ -31,6 +33,7 @@ impl CommandType {
             Self::PowerControl => "power_control",
             Self::BrightnessControl => "brightness_control",
             Self::ScheduleUpdate => "schedule_update",
+            Self::DeviceReset => "device_reset",
         }
     }
 }
@@ -43,6 +46,8 @@ pub enum CommandKind {
     /// 0 to 100 %.
     Brightness(u8),
     Schedule(Schedule),
+    /// Restart the controller. It has no parameter; stored as the text `"reset"`.
+    Reset,
 }
 
 impl CommandKind {
@@ -51,13 +56,14 @@ impl CommandKind {
             Self::Power(_) => CommandType::PowerControl,
             Self::Brightness(_) => CommandType::BrightnessControl,
             Self::Schedule(_) => CommandType::ScheduleUpdate,
+            Self::Reset => CommandType::DeviceReset,
         }
     }
 
     /// How long such a command stays worth executing, in seconds.
     pub const fn default_life_s(&self) -> i64 {
         match self {
-            Self::Power(_) | Self::Brightness(_) => limits::COMMAND_LIFE_S,
+            Self::Power(_) | Self::Brightness(_) | Self::Reset => limits::COMMAND_LIFE_S,
             Self::Schedule(_) => limits::SCHEDULE_COMMAND_LIFE_S,
         }
     }
@@ -67,7 +73,8 @@ impl CommandKind {
         match self {
             Self::Power(state) => reading.power_state == Some(*state),
             Self::Brightness(percent) => reading.brightness_percent == Some(*percent),
-            Self::Schedule(_) => false,
+            // A status shows neither a schedule nor whether the controller was restarted because of us.
+            Self::Schedule(_) | Self::Reset => false,
         }
     }
 }
@@ -169,7 +176,8 @@ impl AckStatus {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Executed, Self::Failed, Self::Rejected, Self::Expired].into_iter().find(|s| s.as_str() == text)
+        let all = [Self::Executed, Self::Failed, Self::Rejected, Self::Expired];
+        all.into_iter().find(|s| s.as_str().eq_ignore_ascii_case(text))
     }
 
     pub const fn state(self) -> CommandState {
@@ -258,6 +266,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::TimeOfDay;
 
     const EVENTS: [CommandEvent; 7] = [
         CommandEvent::Delivered,
@@ -297,12 +306,34 @@ mod tests {
         assert!(!on.agrees_with(&Reading::default()));
     }
 
+    /// Stores keep a kind as this text.
+    #[test]
+    fn kinds_are_written_as_they_always_were() {
+        let night = Schedule { enabled: true, sunrise_time: TimeOfDay::default(), sunset_time: TimeOfDay::default() };
+        for (kind, text) in [
+            (CommandKind::Power(PowerState::Off), r#"{"power":"off"}"#),
+            (CommandKind::Brightness(40), r#"{"brightness":40}"#),
+            (
+                CommandKind::Schedule(night),
+                r#"{"schedule":{"enabled":true,"sunrise_time":"00:00:00","sunset_time":"00:00:00"}}"#,
+            ),
+            (CommandKind::Reset, r#""reset""#),
+        ] {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), text);
+            assert_eq!(serde_json::from_str::<CommandKind>(text).unwrap(), kind);
+            let named = serde_json::to_value(kind.command_type()).unwrap();
+            assert_eq!(named, kind.command_type().as_str(), "both ways of naming a type agree");
+        }
+        assert_eq!(CommandKind::Reset.default_life_s(), 900);
+    }
+
     #[test]
     fn names_round_trip() {
         for s in CommandState::ALL {
             assert_eq!(CommandState::parse(s.as_str()), Some(s));
         }
         assert_eq!(AckStatus::parse("executed"), Some(AckStatus::Executed));
+        assert_eq!(AckStatus::parse("Executed"), Some(AckStatus::Executed));
         assert_eq!(AckStatus::parse("done"), None);
         assert_eq!(Priority::parse("low"), Some(Priority::Low));
     }

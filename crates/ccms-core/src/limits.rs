@@ -62,8 +62,10 @@ pub const COMMAND_IDS_REMEMBERED: usize = 256;
 pub const TOKEN_LIFE_S: i64 = 7 * 86_400;
 /// A silent device keeps its claim for this long (§8).
 pub const SILENCE_LIMIT_S: i64 = 30 * 86_400;
-/// Life of a power or brightness command.
+/// Life of a power, brightness or reset command.
 pub const COMMAND_LIFE_S: i64 = 15 * 60;
+/// A controller is asked to restart this often at most.
+pub const RESET_INTERVAL_S: i64 = 3_600;
 /// Life of a schedule command.
 pub const SCHEDULE_COMMAND_LIFE_S: i64 = 7 * 86_400;
 
@@ -73,11 +75,30 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 pub const BODY_DECODED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Readings in one request.
 pub const READINGS_PER_REQUEST_MAX: usize = 2_000;
+/// Acknowledgements, and alerts, in one sync; a device keeps a hundred of each.
+pub const SYNC_ITEMS_MAX: usize = 500;
+/// Kept of an item that cannot be read.
+pub const QUARANTINED_BYTES_MAX: usize = 4 * 1024;
+/// Largest body of an alert, unpacked.
+pub const ALERT_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Characters kept of an alert's kind.
+pub const ALERT_KIND_CHARS_MAX: usize = 48;
+/// Characters kept of an alert's message, and of a firmware report's.
+pub const DEVICE_MESSAGE_CHARS_MAX: usize = 500;
+/// Largest body of logs, unpacked.
+pub const LOGS_BODY_DECODED_BYTES_MAX: usize = 256 * 1024;
+/// A device may hand in logs this often.
+pub const LOGS_INTERVAL_S: u32 = 60;
+/// Lines kept of one upload of logs, the newest ones, and characters of each.
+pub const LOG_LINES_MAX: usize = 2_000;
+pub const LOG_LINE_CHARS_MAX: usize = 1_000;
 /// Error flags kept of one reading, and characters kept of each.
 pub const ERROR_FLAGS_MAX: usize = 16;
 pub const ERROR_FLAG_CHARS_MAX: usize = 48;
 /// Characters kept of a text that a device reports (name, address, firmware version, …).
 pub const DEVICE_TEXT_CHARS_MAX: usize = 120;
+/// A place this close to 0,0, in degrees, is that of a receiver without a fix.
+pub const NO_FIX_DEGREES: f64 = 0.001;
 /// A device clock this far ahead of ours, or before [`CLOCK_FLOOR_S`], is suspect.
 pub const CLOCK_AHEAD_MAX_S: i64 = 86_400;
 /// 2020-01-01T00:00:00Z.

@@ -1,5 +1,7 @@
 //! One status of one light. Values are fixed-point integers, as they are stored; a field that is absent or out of range
 //! is `None`, and a flag says which it was, so that one bad sensor never costs the rest of a reading.
+use std::cmp::Ordering;
+
 use crate::ids::LightId;
 use crate::limits;
 use crate::time::UtcMillis;
@@ -124,10 +126,36 @@ impl Reading {
 
     /// The time that orders this reading among others of its light.
     pub fn ordering_time(&self, received_at: UtcMillis) -> UtcMillis {
-        if self.flags.has(ReadingFlags::CLOCK_SUSPECT) || self.flags.has(ReadingFlags::CLOCK_MISSING) {
-            received_at
-        } else {
-            self.reported_at
+        if self.is_dated() { self.reported_at } else { received_at }
+    }
+
+    const fn is_dated(&self) -> bool {
+        !self.flags.has(ReadingFlags::CLOCK_SUSPECT) && !self.flags.has(ReadingFlags::CLOCK_MISSING)
+    }
+
+    /// Whether this is a newer word on a light than the one that is `held`, or as new; each with its time of arrival.
+    ///
+    /// Between readings that know their time, that decides. One that does not was taken at an unknown moment before it
+    /// arrived: of the same request the longer uptime is the newer, and without uptimes the one that knows its time; of
+    /// different requests the later one is, unless the uptimes show that it was taken before the other in the same run of
+    /// the controller.
+    pub fn supersedes(&self, received_at: UtcMillis, held: &Self, held_received_at: UtcMillis) -> bool {
+        let together = received_at == held_received_at;
+        let uptimes = self.uptime_s.zip(held.uptime_s).map(|(mine, theirs)| mine.cmp(&theirs));
+        match (self.is_dated(), held.is_dated()) {
+            (true, true) => self.reported_at >= held.reported_at,
+            (true, false) if together => uptimes != Some(Ordering::Less),
+            (true, false) => self.reported_at >= held_received_at,
+            (false, true) if together => uptimes == Some(Ordering::Greater),
+            (false, false) if together => {
+                let by_clock = (self.reported_at, self.seq).cmp(&(held.reported_at, held.seq));
+                uptimes.unwrap_or(Ordering::Equal).then(by_clock) != Ordering::Less
+            }
+            (false, _) => {
+                let since_s = received_at.since(held.ordering_time(held_received_at)) / 1000;
+                let same_run = self.uptime_s.is_some_and(|up| i64::from(up) > since_s);
+                received_at >= held_received_at && !(same_run && uptimes == Some(Ordering::Less))
+            }
         }
     }
 
@@ -179,12 +207,15 @@ impl Fnv {
     }
 }
 
-/// Device text made safe to keep: no control characters, none that turn the direction of text, no more than `chars_max`
-/// characters, trimmed.
+/// Device text made safe to keep: no control characters, none that turn the direction of text or break its line unseen, no
+/// more than `chars_max` characters, trimmed. Joiners stay: Indian scripts are written with them.
 pub fn clean_text(text: &str, chars_max: usize) -> String {
-    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
-    let kept: String = text.chars().filter(|c| !c.is_control() && !turns(*c)).take(chars_max).collect();
-    kept.trim().to_owned()
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hides = |c: char| matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    let seen = text.chars().filter(|c| !c.is_control() && !turns(*c) && !hides(*c));
+    let kept: String = seen.skip_while(|c| c.is_whitespace()).take(chars_max).collect();
+    kept.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -215,9 +246,49 @@ mod tests {
         }
     }
 
+    const NOON: UtcMillis = UtcMillis::from_seconds(1_765_967_400);
+
+    /// What a controller that has run for `uptime_s` says; `at` counts from noon, and `None` is a clock of 1970.
+    fn said(at_s: Option<i64>, uptime_s: Option<u32>) -> Reading {
+        let reported_at = at_s.map_or(UtcMillis(0), |s| NOON.plus_seconds(s));
+        let mut r = Reading { reported_at, uptime_s, ..Reading::default() };
+        r.judge_clock(NOON.plus_seconds(at_s.unwrap_or(0)));
+        r
+    }
+
+    #[test]
+    fn late_readings_do_not_supersede_and_undated_ones_only_when_they_may_be_new() {
+        let (first, second) = (NOON, NOON.plus_seconds(60));
+        let rows = [
+            // Dated: their own time, whenever they come.
+            (said(Some(0), None), second, said(Some(-30), None), first, true),
+            (said(Some(-30), None), second, said(Some(0), None), first, false),
+            // In one request: uptime, else the one that knows its time.
+            (said(None, Some(90)), first, said(Some(-30), Some(60)), first, true),
+            (said(None, Some(30)), first, said(Some(-30), Some(60)), first, false),
+            (said(None, None), first, said(Some(-9000), None), first, false),
+            (said(Some(-9000), None), first, said(None, None), first, true),
+            (said(None, Some(90)), first, said(None, Some(60)), first, true),
+            (said(None, Some(30)), first, said(None, Some(60)), first, false),
+            // Later: taken to be news, unless it is the same run, earlier.
+            (said(None, None), second, said(Some(0), None), first, true),
+            (said(None, Some(20)), second, said(Some(0), Some(9000)), first, true),
+            (said(None, Some(8000)), second, said(Some(0), Some(9000)), first, false),
+            (said(None, Some(9060)), second, said(Some(0), Some(9000)), first, true),
+            (said(None, Some(8000)), second, said(None, Some(9000)), first, false),
+            (said(Some(60), None), second, said(None, None), first, true),
+            (said(Some(-9), None), second, said(None, None), first, false),
+        ];
+        for (at, (new, new_at, held, held_at, wins)) in rows.into_iter().enumerate() {
+            assert_eq!(new.supersedes(new_at, &held, held_at), wins, "row {at}");
+        }
+    }
+
     #[test]
     fn device_text_loses_control_characters_and_length() {
         assert_eq!(clean_text(" a\u{0}b\n<i>\u{202e}", 6), "ab<i>");
         assert_eq!(clean_text("abcdef", 3), "abc");
+        assert_eq!(clean_text("\u{feff}\u{7f}a\u{2028}b\u{85}\u{e0041}", 9), "ab");
+        assert_eq!(clean_text("\u{915}\u{94d}\u{200d}\u{937}", 9), "\u{915}\u{94d}\u{200d}\u{937}");
     }
 }

@@ -9,6 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct UtcMillis(pub i64);
 
 impl UtcMillis {
+    /// 0000-01-01T00:00:00Z: nothing that was read is earlier.
+    pub const MIN: Self = Self::from_seconds(-62_167_219_200);
+    /// 9999-12-30T22:00:00Z: nothing that was read is later, so that every instant can be written down again, in any zone
+    /// and in any database.
+    pub const MAX: Self = Self::from_seconds(253_402_207_200);
+
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds * 1000)
     }
@@ -27,27 +33,33 @@ impl UtcMillis {
     }
 
     /// Reads what devices send: RFC 3339 with any offset, the same without an offset (taken as UTC), a blank instead of
-    /// the `T`, or epoch seconds or milliseconds as text. `None` when it is none of these.
+    /// the `T`, or epoch seconds or milliseconds as text. `None` when it is none of these, or not in the years 0 to 9999.
     pub fn parse_lenient(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(number) = text.parse::<f64>() {
             return Self::from_epoch_number(number);
         }
-        if let Ok(t) = text.parse::<Timestamp>() {
-            return Some(Self(t.as_millisecond()));
-        }
-        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        Some(Self(zoned.timestamp().as_millisecond()))
+        let at = match text.parse::<Timestamp>() {
+            Ok(at) => at,
+            Err(_) => {
+                let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+                civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()
+            }
+        };
+        Self(at.as_millisecond()).in_range()
     }
 
     /// Epoch seconds, or milliseconds when the number is too large to be seconds of this millennium.
     pub fn from_epoch_number(number: f64) -> Option<Self> {
         const MILLIS_FROM: f64 = 1e11;
-        if !number.is_finite() || number.abs() > 1e15 {
+        if !number.is_finite() {
             return None;
         }
-        Some(Self(if number.abs() >= MILLIS_FROM { number as i64 } else { (number * 1000.0) as i64 }))
+        Self(if number.abs() >= MILLIS_FROM { number } else { number * 1000.0 }.round() as i64).in_range()
+    }
+
+    fn in_range(self) -> Option<Self> {
+        (Self::MIN..=Self::MAX).contains(&self).then_some(self)
     }
 
     fn timestamp(self) -> Timestamp {
@@ -71,13 +83,36 @@ impl Serialize for UtcMillis {
 
 impl<'de> Deserialize<'de> for UtcMillis {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        Self::parse_lenient(&text).ok_or_else(|| serde::de::Error::custom("not a timestamp"))
+        struct TextOrNumber;
+        impl serde::de::Visitor<'_> for TextOrNumber {
+            type Value = Option<UtcMillis>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a timestamp")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(UtcMillis::parse_lenient(text))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(UtcMillis::from_epoch_number(number as f64))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(UtcMillis::from_epoch_number(number as f64))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(UtcMillis::from_epoch_number(number))
+            }
+        }
+        d.deserialize_any(TextOrNumber)?.ok_or_else(|| serde::de::Error::custom("not a timestamp"))
     }
 }
 
 /// A local time of day in seconds after midnight, `HH:MM:SS` on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TimeOfDay(u32);
 
 impl TimeOfDay {
@@ -143,15 +178,41 @@ mod tests {
             "2025-12-17T16:00:00+05:30",
             "2025-12-17T10:30:00",
             "2025-12-17 10:30:00",
+            "2025-12-17T16:00:00+0530",
+            "2025-12-17t10:30:00z",
+            "2025-12-17T10:30Z",
+            "2025-12-17T10:30:00.000000Z",
+            " 2025-12-17T10:30:00Z ",
             "1765967400",
+            "1765967400.0",
+            "1.7659674e9",
             "1765967400000",
         ] {
             assert_eq!(UtcMillis::parse_lenient(text), Some(t), "{text}");
         }
         assert_eq!(UtcMillis::parse_lenient("yesterday"), None);
-        assert_eq!(UtcMillis::parse_lenient("NaN"), None);
+        for none in
+            ["", "NaN", "inf", "1e400", "-1e18", "17/12/2025", "+012345-01-01T00:00:00Z", "-000001-01-01T00:00:00Z"]
+        {
+            assert_eq!(UtcMillis::parse_lenient(none), None, "{none}");
+        }
         assert_eq!(t.to_string(), "2025-12-17T10:30:00Z");
         assert_eq!(UtcMillis(t.0 + 999).to_string(), "2025-12-17T10:30:00Z");
+    }
+
+    /// A database holds it, and it reads back as what it was.
+    #[test]
+    fn the_edges_of_time_are_written_and_read_back() {
+        for at in [UtcMillis::MIN, UtcMillis::MAX, UtcMillis(0), UtcMillis::from_seconds(3_471_292_800)] {
+            assert_eq!(UtcMillis::parse_lenient(&at.to_string()), Some(at), "{at}");
+            assert_eq!(UtcMillis::from_epoch_number(at.0 as f64), Some(at));
+        }
+        assert_eq!(UtcMillis::from_epoch_number((UtcMillis::MAX.0 + 1) as f64), None);
+        assert_eq!(UtcMillis::from_epoch_number((UtcMillis::MIN.0 - 1) as f64), None);
+        for number in ["1765967400", "1765967400000", "1765967400.25", "\"1765967400\""] {
+            assert_eq!(serde_json::from_str::<UtcMillis>(number).unwrap().seconds(), 1_765_967_400, "{number}");
+        }
+        assert!(serde_json::from_str::<UtcMillis>("true").is_err());
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Device {
             communication_type: Some(c.communication_type.clone()),
             firmware_version: Some(c.firmware_version.clone()),
             timestamp: Some(self.clock.guess(at)),
-            place_invalid: false,
+            ..ConfigureRequest::default()
         };
         // Strings and finite numbers always become JSON; an empty body would only cost a 400.
         let body = serde_json::to_vec(&request).unwrap_or_default();

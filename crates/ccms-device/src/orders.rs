@@ -106,6 +106,7 @@ impl Device {
                 config.schedule_enabled = new.enabled;
                 (config.sunrise_time, config.sunset_time) = (new.sunrise_time, new.sunset_time);
             }
+            CommandKind::Reset => return (AckStatus::Rejected, Some("this controller cannot restart itself".into())),
         }
         (AckStatus::Executed, None)
     }

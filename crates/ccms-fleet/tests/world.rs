@@ -49,7 +49,7 @@ impl Scripted {
             }
             _ if !authorised => return Response { status: 401, body: b"{}".to_vec() },
             "status" => {
-                let messages = status::parse(&r.body, r.at).expect("a device writes valid statuses");
+                let messages = status::parse(&r.body, r.at).expect("a device writes valid statuses").messages;
                 self.order.push((r.device, if messages.len() > 1 { "readings" } else { "status" }, r.at));
                 let mut duplicate = 0;
                 for m in messages {

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::BadBody;
-use super::field::{self, Raw};
+use super::field;
 use crate::command::AckStatus;
 use crate::ids::CommandId;
 use crate::limits::DEVICE_TEXT_CHARS_MAX;
@@ -43,41 +43,35 @@ pub struct AckMessage {
     pub detail: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    device_id: Raw<'a>,
-    #[serde(borrow, default)]
-    command_id: Raw<'a>,
-    #[serde(borrow, default)]
-    id: Raw<'a>,
-    #[serde(borrow, default)]
-    status: Raw<'a>,
-    #[serde(borrow, default)]
-    execution_timestamp: Raw<'a>,
-    #[serde(borrow, default)]
-    timestamp: Raw<'a>,
-    #[serde(borrow, default)]
-    result: Raw<'a>,
-}
-
 impl AckMessage {
     /// Reads both spellings: `command_id`/`execution_timestamp` and the pseudocode's `id`/`timestamp`.
     ///
     /// # Errors
     /// [`BadBody`] when the body is not a JSON object, names no command, or has a status that is none of the four.
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
-        let w: Wire<'_> = super::object(body)?;
-        let id = field::text(w.command_id.or(w.id)).ok_or(BadBody::Shape("\"command_id\" is missing"))?;
-        let status = field::text(w.status)
-            .and_then(|t| AckStatus::parse(&t))
+        match super::shape(body)? {
+            super::Shape::Object => Self::read(body),
+            super::Shape::List(_) => Err(BadBody::Shape("an object was expected")),
+        }
+    }
+
+    pub(super) fn read(json: &[u8]) -> Result<Self, BadBody> {
+        let [device_id, command_id, id, status, execution_timestamp, timestamp, result, message] = field::fields(
+            json,
+            ["device_id", "command_id", "id", "status", "execution_timestamp", "timestamp", "result", "message"],
+        )?;
+        let id = field::text(command_id.or(id)).ok_or(BadBody::Shape("\"command_id\" is missing"))?;
+        let status = field::text(status)
+            .and_then(|t| AckStatus::parse(t.trim()))
             .ok_or(BadBody::Shape("\"status\" must be executed, failed, rejected or expired"))?;
         Ok(Self {
-            device_id: field::text(w.device_id),
+            device_id: field::identity(device_id),
             command_id: CommandId::parse(&id).ok(),
             status,
-            executed_at: field::instant(w.execution_timestamp.or(w.timestamp)),
-            detail: w.result.map(|r| clean_text(r.get(), DEVICE_TEXT_CHARS_MAX)),
+            executed_at: field::instant(execution_timestamp).or_else(|| field::instant(timestamp)),
+            detail: result
+                .map(|r| clean_text(r.get(), DEVICE_TEXT_CHARS_MAX))
+                .or_else(|| field::cleaned(message, DEVICE_TEXT_CHARS_MAX)),
         })
     }
 }

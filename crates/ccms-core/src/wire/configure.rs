@@ -1,11 +1,12 @@
 //! `POST /device/{deviceId}/configure`.
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::BadBody;
 use super::field::{self, Raw};
-use crate::limits::DEVICE_TEXT_CHARS_MAX;
-use crate::reading::clean_text;
+use super::measured::Item;
+use super::mqtt::MqttConfig;
+use super::status::{self, StatusBatch};
+use super::{BadBody, Shape};
+use crate::limits::{DEVICE_TEXT_CHARS_MAX, NO_FIX_DEGREES};
 use crate::schedule::Schedule;
 use crate::time::{TimeOfDay, UtcMillis};
 
@@ -44,83 +45,92 @@ pub struct ConfigureRequest {
     /// True when a place was sent that cannot exist on Earth.
     #[serde(skip)]
     pub place_invalid: bool,
-}
-
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    device_id: Raw<'a>,
-    #[serde(borrow, default)]
-    device_type: Raw<'a>,
-    #[serde(borrow, default)]
-    name: Raw<'a>,
-    #[serde(borrow, default)]
-    city: Raw<'a>,
-    #[serde(borrow, default)]
-    latitude: Raw<'a>,
-    #[serde(borrow, default)]
-    longitude: Raw<'a>,
-    #[serde(borrow, default)]
-    address: Raw<'a>,
-    #[serde(borrow, default)]
-    status: Raw<'a>,
-    #[serde(borrow, default)]
-    battery_backup_hours: Raw<'a>,
-    #[serde(borrow, default)]
-    gsm_imei: Raw<'a>,
-    #[serde(borrow, default)]
-    gsm_signal_strength: Raw<'a>,
-    #[serde(borrow, default)]
-    communication_type: Raw<'a>,
-    #[serde(borrow, default)]
-    firmware_version: Raw<'a>,
-    #[serde(borrow, default)]
-    timestamp: Raw<'a>,
+    /// The statuses it carries, for the brief has them sent here: that of the lamp, or one for each of its lights. To be
+    /// recorded only when the sender proved who it is.
+    #[serde(skip)]
+    pub statuses: StatusBatch,
 }
 
 impl ConfigureRequest {
-    pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
-        let w: Wire<'_> = super::object(body)?;
-        let (latitude, longitude) = (degrees(w.latitude, 90.0), degrees(w.longitude, 180.0));
-        let place_invalid = [(w.latitude, latitude), (w.longitude, longitude)]
-            .into_iter()
-            .any(|(raw, value)| raw.is_some_and(|r| r.get() != "null") && value.is_none());
+    /// # Errors
+    /// [`BadBody`] when the body is not JSON, or neither an object nor a list of statuses.
+    pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
+        if let Shape::List(_) = super::shape(body)? {
+            let statuses = status::parse(body, received_at)?;
+            if statuses.messages.is_empty() {
+                return Err(BadBody::Shape("an object was expected"));
+            }
+            return Ok(Self { statuses, ..Self::default() });
+        }
+        let [device_id, device_type, name, city, address, latitude, longitude, hours, imei, signal, by, version, at] =
+            field::fields(
+                body,
+                [
+                    "device_id",
+                    "device_type",
+                    "name",
+                    "city",
+                    "address",
+                    "latitude",
+                    "longitude",
+                    "battery_backup_hours",
+                    "gsm_imei",
+                    "gsm_signal_strength",
+                    "communication_type",
+                    "firmware_version",
+                    "timestamp",
+                ],
+            )?;
+        let [status] = field::fields(body, ["status"])?;
+        let cleaned = |raw: Raw<'_>| field::cleaned(raw, DEVICE_TEXT_CHARS_MAX);
+        let (latitude, north_ok) = degrees(latitude, 90.0);
+        let (longitude, east_ok) = degrees(longitude, 180.0);
         Ok(Self {
-            device_id: cleaned(w.device_id),
-            device_type: cleaned(w.device_type),
-            name: cleaned(w.name),
-            city: cleaned(w.city),
+            device_id: field::identity(device_id),
+            device_type: cleaned(device_type),
+            name: cleaned(name),
+            city: cleaned(city),
             latitude,
             longitude,
-            address: cleaned(w.address),
-            status: cleaned(w.status),
-            battery_backup_hours: plain_number(w.battery_backup_hours),
-            gsm_imei: cleaned(w.gsm_imei),
-            gsm_signal_strength: plain_number(w.gsm_signal_strength),
-            communication_type: cleaned(w.communication_type),
-            firmware_version: cleaned(w.firmware_version),
-            timestamp: field::instant(w.timestamp),
-            place_invalid,
+            address: cleaned(address),
+            status: cleaned(status),
+            battery_backup_hours: hours.and_then(field::number).filter(|h| (0.0..=HOURS_MAX).contains(h)),
+            gsm_imei: field::identity(imei).map(|t| t.trim().to_owned()),
+            gsm_signal_strength: signal.and_then(field::number).filter(|s| s.abs() <= SIGNAL_MAX),
+            communication_type: cleaned(by),
+            firmware_version: cleaned(version),
+            timestamp: field::instant(at),
+            place_invalid: !(north_ok && east_ok),
+            statuses: statuses(body, received_at)?,
         })
     }
 
     /// The place, unless it is missing or the `0,0` of a receiver without a fix.
     pub fn place(&self) -> Option<(f64, f64)> {
         let place = (self.latitude?, self.longitude?);
-        (place != (0.0, 0.0)).then_some(place)
+        (place.0.abs() > NO_FIX_DEGREES || place.1.abs() > NO_FIX_DEGREES).then_some(place)
     }
 }
 
-fn cleaned(raw: Raw<'_>) -> Option<String> {
-    field::text(raw).map(|t| clean_text(&t, DEVICE_TEXT_CHARS_MAX)).filter(|t| !t.is_empty())
+/// Beyond these a number is a fault of the firmware, and says nothing.
+const HOURS_MAX: f64 = 10_000.0;
+const SIGNAL_MAX: f64 = 1_000.0;
+
+/// What the same body says as a status. A `status` that is no state of a lamp ("ready") is none.
+fn statuses(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
+    let item = Item::read(body)?;
+    let mut reader = status::Reader::new(received_at);
+    if item.lights.is_some() || item.readings.is_some() || item.shows_a_lamp() {
+        reader.object(&item)?;
+    }
+    Ok(reader.batch)
 }
 
-fn plain_number(raw: Raw<'_>) -> Option<f64> {
-    raw.and_then(|r: &RawValue| field::number(r)).filter(|v| v.is_finite())
-}
-
-fn degrees(raw: Raw<'_>, max: f64) -> Option<f64> {
-    plain_number(raw).filter(|v| v.abs() <= max)
+/// Degrees, and whether they are possible. What is not even a number is a receiver without a fix.
+fn degrees(raw: Raw<'_>, max: f64) -> (Option<f64>, bool) {
+    let said = raw.and_then(field::number);
+    let possible = said.filter(|v| v.abs() <= max);
+    (possible, said.is_none() || possible.is_some())
 }
 
 /// The documented answer. Credentials stand at top level and, because a literal client keeps nothing but `config`, there too.
@@ -136,6 +146,9 @@ pub struct ConfigureResponse {
     pub device_token: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_expires_at: Option<UtcMillis>,
+    /// Addition, with the credentials only: the key of `X-Device-Signature`, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_secret: Option<String>,
 }
 
 impl ConfigureResponse {
@@ -162,6 +175,9 @@ pub struct DeviceConfig {
     pub light_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_token: Option<String>,
+    /// Addition: the document's MQTT keys, when MQTT is on.
+    #[serde(flatten)]
+    pub mqtt: Option<MqttConfig>,
 }
 
 impl DeviceConfig {

@@ -49,8 +49,14 @@ codes! {
     MethodNotAllowed => "METHOD_NOT_ALLOWED", 400;
     /// Known, but a person has to approve it first.
     PendingApproval => "DEVICE_PENDING_APPROVAL", 400;
+    /// It is claimed and has lost its credentials; an operator has to allow it to be claimed again.
+    ReclaimRequired => "DEVICE_RECLAIM_REQUIRED", 400;
     /// The token is missing, wrong, revoked or too old; configure cures it.
     Unauthorized => "UNAUTHORIZED", 401;
+    /// This model has to sign its bodies, and this one is not signed.
+    SignatureRequired => "SIGNATURE_REQUIRED", 401;
+    /// The signature is not that of this body by this device.
+    BadSignature => "SIGNATURE_INVALID", 401;
     /// The token speaks for another device than path or body.
     DeviceMismatch => "DEVICE_MISMATCH", 403;
     /// The device is not registered; configure.
@@ -59,4 +65,6 @@ codes! {
     Internal => "INTERNAL_ERROR", 500;
     /// Storage is slow, full or gone; nothing was kept of this request.
     Unavailable => "UNAVAILABLE", 503;
+    /// More requests than a device, or the fleet, has a share of; nothing was kept of this one.
+    RateLimited => "RATE_LIMITED", 503;
 }

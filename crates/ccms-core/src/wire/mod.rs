@@ -1,17 +1,35 @@
 //! The JSON of the device HTTP contract, both ways: what a device sends (written strictly, read leniently) and what the
 //! server answers (written as documented plus optional additions, read leniently).
 //!
-//! Reading is lenient per field: a field of the wrong type or out of range costs that field, never the message. Only a
-//! body that is not JSON, or not of a documented shape, is refused.
+//! Reading is lenient per field: a field of the wrong type or out of range costs that field, never the message. An item of
+//! a list that cannot be what the list is of is set apart, [`Quarantined`], and costs nobody else. Only a body that is not
+//! JSON, or not of a documented shape, is refused.
+//!
+//! What a device writes is called `…Request`, what was read of it `…Message`, and the answer `…Response`.
 pub mod ack;
+pub mod alert;
 pub mod commands;
 pub mod configure;
 pub mod envelope;
 mod field;
+pub mod firmware;
+pub mod health;
+pub mod logs;
+mod measured;
+pub mod mqtt;
 pub mod status;
+pub mod sync;
 
 #[cfg(test)]
+mod additions;
+#[cfg(test)]
+mod any_input;
+#[cfg(test)]
 mod golden;
+
+use serde_json::value::RawValue;
+
+use crate::limits::QUARANTINED_BYTES_MAX;
 
 /// Why a body was refused as a whole. The text goes to the device and the log; it never quotes the body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,8 +38,8 @@ pub enum BadBody {
     NotJson(String),
     #[error("{0}")]
     Shape(&'static str),
-    #[error("at most {max} readings are accepted in one request")]
-    TooMany { max: usize },
+    #[error("at most {max} {what} are accepted in one request")]
+    TooMany { max: usize, what: &'static str },
 }
 
 impl BadBody {
@@ -29,15 +47,43 @@ impl BadBody {
         let kind = match error.classify() {
             serde_json::error::Category::Eof => "it ends early",
             serde_json::error::Category::Syntax => "syntax error",
-            serde_json::error::Category::Data => "an object was expected, each name once",
+            serde_json::error::Category::Data => "an object was expected",
             serde_json::error::Category::Io => "unreadable",
         };
         Self::NotJson(format!("{kind} at line {} column {}", error.line(), error.column()))
     }
 }
 
-/// Reads an object. Serde alone would take an array for one, its items for the fields in their order.
-fn object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadBody> {
-    let value = serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?;
-    if body.trim_ascii_start().starts_with(b"{") { Ok(value) } else { Err(BadBody::Shape("an object was expected")) }
+/// What of a list could not be read, kept for the people who look after that firmware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The JSON as it came, at most [`QUARANTINED_BYTES_MAX`] of it.
+    pub raw: String,
+    pub reason: &'static str,
+}
+
+impl Quarantined {
+    fn new(raw: &RawValue, reason: &'static str) -> Self {
+        let text = raw.get();
+        let end = text.floor_char_boundary(QUARANTINED_BYTES_MAX);
+        Self { raw: text[..end].to_owned(), reason }
+    }
+}
+
+/// A body that is JSON: a list with its items unread, or an object still to be read.
+enum Shape<'a> {
+    List(Vec<&'a RawValue>),
+    Object,
+}
+
+fn shape(body: &[u8]) -> Result<Shape<'_>, BadBody> {
+    match body.trim_ascii_start().first() {
+        None => Err(BadBody::NotJson("it is empty".into())),
+        Some(b'[') => Ok(Shape::List(serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?)),
+        Some(b'{') => Ok(Shape::Object),
+        Some(_) => {
+            serde_json::from_slice::<&RawValue>(body).map_err(|e| BadBody::json(&e))?;
+            Err(BadBody::Shape("an object or an array of objects was expected"))
+        }
+    }
 }

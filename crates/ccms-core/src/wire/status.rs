@@ -1,13 +1,13 @@
-//! `POST /device/{deviceId}/status`: one status nested as documented, flat as in the pseudocode, an array of either, or
-//! `{"readings":[…]}`.
+//! `POST /device/{deviceId}/status`: one status nested as documented, flat as in the pseudocode, an array of either,
+//! `{"readings":[…]}`, or `{"lights":[…]}` with what the lights have in common beside it. What of a list cannot be a reading
+//! is set apart and does not cost the others.
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::BadBody;
-use super::field::{self, Raw};
-use crate::ids::LightId;
-use crate::limits;
-use crate::reading::{PowerState, Reading, ReadingFlags, clean_text};
+use super::measured::Item;
+use super::{BadBody, Quarantined, field};
+use crate::limits::READINGS_PER_REQUEST_MAX;
+use crate::reading::{PowerState, Reading};
 use crate::time::UtcMillis;
 
 /// One status as it came, with the identities it claims; the caller compares those with the token's.
@@ -19,183 +19,132 @@ pub struct StatusMessage {
     pub reading: Reading,
 }
 
-#[derive(Deserialize, Default)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    readings: Raw<'a>,
-    #[serde(borrow, default)]
-    device_id: Raw<'a>,
-    #[serde(borrow, default)]
-    light_id: Raw<'a>,
-    #[serde(borrow, default)]
-    timestamp: Raw<'a>,
-    #[serde(borrow, default)]
-    seq: Raw<'a>,
-    #[serde(borrow, default)]
-    status: Raw<'a>,
-    #[serde(borrow, default)]
-    energy: Raw<'a>,
-    // The flat shape.
-    #[serde(borrow, default)]
-    brightness: Raw<'a>,
-    #[serde(borrow, default)]
-    battery: Raw<'a>,
+/// What a body of statuses holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StatusBatch {
+    pub messages: Vec<StatusMessage>,
+    pub quarantined: Vec<Quarantined>,
+    /// It was a list, whose sender wants to know what became of its readings.
+    pub is_list: bool,
 }
 
-#[derive(Deserialize, Default)]
-struct StatusWire<'a> {
-    #[serde(borrow, default)]
-    power_state: Raw<'a>,
-    #[serde(borrow, default)]
-    brightness: Raw<'a>,
-    #[serde(borrow, default)]
-    temperature_celsius: Raw<'a>,
-    #[serde(borrow, default)]
-    battery_percentage: Raw<'a>,
-    #[serde(borrow, default)]
-    gsm_signal_strength: Raw<'a>,
-    #[serde(borrow, default)]
-    uptime_seconds: Raw<'a>,
-    #[serde(borrow, default)]
-    error_flags: Raw<'a>,
-}
-
-#[derive(Deserialize, Default)]
-struct EnergyWire<'a> {
-    #[serde(borrow, default)]
-    voltage: Raw<'a>,
-    #[serde(borrow, default)]
-    current: Raw<'a>,
-    #[serde(borrow, default)]
-    power_watts: Raw<'a>,
-    #[serde(borrow, default)]
-    frequency: Raw<'a>,
-    #[serde(borrow, default)]
-    cumulative_kwh: Raw<'a>,
-}
+const NO_LIST: &str = "\"readings\" must be an array";
 
 /// Reads a status body of any documented shape.
 ///
 /// # Errors
-/// [`BadBody`] when the body is not JSON, has no reading in it, or more than [`limits::READINGS_PER_REQUEST_MAX`].
-pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<Vec<StatusMessage>, BadBody> {
-    let first = body.iter().find(|b| !b.is_ascii_whitespace());
-    match first {
-        Some(b'[') => parse_list(body, received_at),
-        Some(b'{') => {
-            let wire: Wire<'_> = serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?;
-            match wire.readings {
-                Some(list) if list.get().starts_with('[') => parse_list(list.get().as_bytes(), received_at),
-                Some(_) => Err(BadBody::Shape("\"readings\" must be an array")),
-                None => Ok(vec![message(wire, received_at)?]),
+/// [`BadBody`] when the body is not JSON, is an object that is no status, or has more than [`READINGS_PER_REQUEST_MAX`]
+/// readings.
+pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
+    let mut reader = Reader::new(received_at);
+    match super::shape(body)? {
+        super::Shape::List(items) => {
+            reader.batch.is_list = true;
+            reader.readings(&items, &Item::default())?;
+        }
+        super::Shape::Object => {
+            let outer = Item::read(body)?;
+            if outer.lights.is_none() && !outer.is_status() {
+                match outer.readings {
+                    None => return Err(BadBody::Shape("a status has none of the documented fields")),
+                    Some(r) if field::items(r).is_none() => return Err(BadBody::Shape(NO_LIST)),
+                    Some(_) => {}
+                }
+            }
+            reader.object(&outer)?;
+        }
+    }
+    Ok(reader.batch)
+}
+
+/// Collects the statuses of one request, however many lists they come in.
+pub(super) struct Reader {
+    pub batch: StatusBatch,
+    received_at: UtcMillis,
+}
+
+impl Reader {
+    pub fn new(received_at: UtcMillis) -> Self {
+        Self { batch: StatusBatch::default(), received_at }
+    }
+
+    /// Readings one by one; `outer` is what is said once for all.
+    pub fn readings(&mut self, items: &[&RawValue], outer: &Item<'_>) -> Result<(), BadBody> {
+        self.room_for(items.len())?;
+        for raw in items {
+            match Item::read(raw.get().as_bytes()) {
+                Ok(item) if item.lights.is_some() || item.is_status() => {
+                    self.object(&item.without_readings().of(outer))?;
+                }
+                Ok(_) => self.quarantine(raw, "a reading has none of the documented fields")?,
+                Err(_) => self.quarantine(raw, "a reading is an object that has each name once")?,
             }
         }
-        Some(_) => {
-            serde_json::from_slice::<&RawValue>(body).map_err(|e| BadBody::json(&e))?;
-            Err(BadBody::Shape("a status is an object or an array of objects"))
+        Ok(())
+    }
+
+    /// One object: itself, its lights, its readings.
+    pub fn object(&mut self, outer: &Item<'_>) -> Result<(), BadBody> {
+        match outer.lights {
+            Some(lights) => self.lights(lights, outer)?,
+            None if outer.readings.is_none() || outer.measures() => self.push(outer)?,
+            None => {}
         }
-        None => Err(BadBody::NotJson("it is empty".into())),
-    }
-}
-
-fn parse_list(body: &[u8], received_at: UtcMillis) -> Result<Vec<StatusMessage>, BadBody> {
-    let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?;
-    if list.len() > limits::READINGS_PER_REQUEST_MAX {
-        return Err(BadBody::TooMany { max: limits::READINGS_PER_REQUEST_MAX });
-    }
-    list.into_iter()
-        .map(|raw| {
-            let wire =
-                super::object(raw.get().as_bytes()).map_err(|_| BadBody::Shape("every reading must be an object"))?;
-            message(wire, received_at)
-        })
-        .collect()
-}
-
-fn message(w: Wire<'_>, received_at: UtcMillis) -> Result<StatusMessage, BadBody> {
-    let mut r = Reading::default();
-    let (status, energy) = (part::<StatusWire<'_>>(w.status), part::<EnergyWire<'_>>(w.energy));
-    // `"status":"on"` is the flat shape; anything else that is not an object says nothing.
-    let power = match w.status {
-        Some(raw) if !field::is_object(raw) => Some(raw),
-        _ => status.power_state,
-    };
-    if power.is_none() && w.timestamp.is_none() && w.energy.is_none() && w.brightness.is_none() && w.status.is_none() {
-        return Err(BadBody::Shape("a status has none of the documented fields"));
-    }
-    let f = &mut r.flags;
-    r.power_state = power.filter(|p| p.get() != "null").and_then(|raw| {
-        let state = field::text(Some(raw)).and_then(|t| PowerState::parse(&t));
-        if state.is_none() {
-            f.set(ReadingFlags::BAD_POWER_STATE);
+        if let Some(readings) = outer.readings {
+            self.batch.is_list = true;
+            match field::items(readings) {
+                Some(items) => self.readings(&items, outer)?,
+                None => self.quarantine(readings, NO_LIST)?,
+            }
         }
-        state
-    });
-    let percent = (0.0, 100.0);
-    r.brightness_percent =
-        field::scaled(status.brightness.or(w.brightness), percent, 1.0, ReadingFlags::BAD_BRIGHTNESS, f)
-            .map(|v| v as u8);
-    r.battery_percent =
-        field::scaled(status.battery_percentage.or(w.battery), percent, 1.0, ReadingFlags::BAD_BATTERY, f)
-            .map(|v| v as u8);
-    r.temperature_dc =
-        field::scaled(status.temperature_celsius, (-100.0, 250.0), 10.0, ReadingFlags::BAD_TEMPERATURE, f)
-            .map(|v| v as i16);
-    r.signal_percent = field::scaled(status.gsm_signal_strength, (-150.0, 100.0), 1.0, ReadingFlags::BAD_SIGNAL, f)
-        .map(signal_percent);
-    r.uptime_s = field::scaled(status.uptime_seconds, (0.0, f64::from(u32::MAX)), 1.0, ReadingFlags::BAD_UPTIME, f)
-        .map(|v| v as u32);
-    r.voltage_dv = field::scaled(energy.voltage, (0.0, 1000.0), 10.0, ReadingFlags::BAD_VOLTAGE, f).map(|v| v as u16);
-    r.current_ma = field::scaled(energy.current, (0.0, 1000.0), 1000.0, ReadingFlags::BAD_CURRENT, f).map(|v| v as u32);
-    r.power_dw =
-        field::scaled(energy.power_watts, (0.0, 100_000.0), 10.0, ReadingFlags::BAD_POWER, f).map(|v| v as u32);
-    r.frequency_chz =
-        field::scaled(energy.frequency, (0.0, 500.0), 100.0, ReadingFlags::BAD_FREQUENCY, f).map(|v| v as u16);
-    r.energy_wh = field::scaled(energy.cumulative_kwh, (0.0, 1e9), 1000.0, ReadingFlags::BAD_ENERGY, f);
-    r.error_flags = error_flags(status.error_flags, f);
-    r.seq = w
-        .seq
-        .and_then(field::number)
-        .filter(|v| v.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(v))
-        .map(|v| v as u32);
-    match field::instant(w.timestamp) {
-        Some(at) => r.reported_at = at,
-        None => {
-            r.reported_at = received_at;
-            r.flags.set(ReadingFlags::CLOCK_MISSING);
+        Ok(())
+    }
+
+    fn lights(&mut self, raw: &RawValue, outer: &Item<'_>) -> Result<(), BadBody> {
+        self.batch.is_list = true;
+        let items = field::items(raw).unwrap_or_else(|| vec![raw]);
+        self.room_for(items.len())?;
+        let mut names_outer = outer.light_id.is_none();
+        let mut common = *outer;
+        for raw in items {
+            let item = match raw.get().as_bytes().first() {
+                Some(b'"') => Ok(Item::naming(raw)),
+                _ => Item::read(raw.get().as_bytes()),
+            };
+            match item.map(|item| (item.says_something(), item.among_lights(&common))) {
+                Ok((true, item)) if item.is_status() => {
+                    names_outer |= field::identity(item.light_id) == field::identity(outer.light_id);
+                    self.push(&item)?;
+                    // One meter stands with the first light, as a reading does that names none.
+                    common = outer.without_meter();
+                }
+                Ok(_) => self.quarantine(raw, "a light has none of the documented fields")?,
+                Err(_) => self.quarantine(raw, "a light is an object that has each name once")?,
+            }
         }
+        // Beside the list stands a status of a light of its own.
+        if !names_outer && outer.measures() { self.push(outer) } else { Ok(()) }
     }
-    r.judge_clock(received_at);
-    let light_id = field::text(w.light_id);
-    r.light_id = light_id.as_deref().and_then(|t| LightId::parse(t).ok());
-    Ok(StatusMessage { device_id: field::text(w.device_id), light_id, reading: r })
-}
 
-/// An object's parts; anything that is not an object has none.
-fn part<'a, T: Deserialize<'a> + Default>(raw: Raw<'a>) -> T {
-    raw.filter(|r| field::is_object(r)).and_then(|r| serde_json::from_str(r.get()).ok()).unwrap_or_default()
-}
-
-/// The sample's 85 is a percentage; negative values are dBm, where -113 is nothing and -51 is full.
-fn signal_percent(value: i64) -> u8 {
-    if value >= 0 {
-        return value as u8;
+    fn push(&mut self, item: &Item<'_>) -> Result<(), BadBody> {
+        self.room_for(1)?;
+        self.batch.messages.push(item.message(self.received_at));
+        Ok(())
     }
-    ((value as f64 + 113.0) / 62.0 * 100.0).clamp(0.0, 100.0).round() as u8
-}
 
-fn error_flags(raw: Raw<'_>, flags: &mut ReadingFlags) -> Vec<Box<str>> {
-    let Some(raw) = raw.filter(|r| r.get() != "null") else { return Vec::new() };
-    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
-        flags.set(ReadingFlags::BAD_ERROR_FLAGS);
-        return Vec::new();
-    };
-    list.into_iter()
-        .filter_map(|item| field::text(Some(item)))
-        .map(|t| clean_text(&t, limits::ERROR_FLAG_CHARS_MAX).into_boxed_str())
-        .filter(|t| !t.is_empty())
-        .take(limits::ERROR_FLAGS_MAX)
-        .collect()
+    fn room_for(&self, more: usize) -> Result<(), BadBody> {
+        let have = self.batch.messages.len() + self.batch.quarantined.len();
+        if have + more > READINGS_PER_REQUEST_MAX {
+            return Err(BadBody::TooMany { max: READINGS_PER_REQUEST_MAX, what: "readings" });
+        }
+        Ok(())
+    }
+
+    fn quarantine(&mut self, raw: &RawValue, reason: &'static str) -> Result<(), BadBody> {
+        self.room_for(1)?;
+        self.batch.quarantined.push(Quarantined::new(raw, reason));
+        Ok(())
+    }
 }
 
 /// The documented status as a device writes it.

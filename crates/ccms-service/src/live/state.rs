@@ -204,8 +204,8 @@ impl State {
         else {
             return Vec::new();
         };
-        let order = |r: &ReadingRow| r.reading.ordering_time(r.received_at);
-        if light.latest.as_ref().is_some_and(|held| order(held) > order(row)) {
+        let is_news = |held: &ReadingRow| row.reading.supersedes(row.received_at, &held.reading, held.received_at);
+        if !light.latest.as_ref().is_none_or(is_news) {
             return Vec::new();
         }
         light.latest = Some(row.clone());
