@@ -9,7 +9,7 @@ use ccms_core::time::TimeOfDay;
 
 use super::Database;
 use super::samples::{actions, at, audit, command, registered};
-use crate::{CommandChange, StoreError};
+use crate::{CommandChange, Store, StoreError};
 
 const ON: CommandKind = CommandKind::Power(PowerState::On);
 const OFF: CommandKind = CommandKind::Power(PowerState::Off);
@@ -21,6 +21,10 @@ fn id(text: &str) -> CommandId {
 
 fn change(id_text: &str, from: CommandState, to: CommandState, seconds: i64) -> CommandChange {
     CommandChange { id: id(id_text), from, to, at: at(seconds), delivered_at: None, executed_at: None, detail: None }
+}
+
+async fn enqueue(store: &dyn Store, command: &Command) -> Vec<CommandId> {
+    store.enqueue_commands(std::slice::from_ref(command), &audit("command")).await.unwrap()
 }
 
 fn ids(commands: Vec<Command>) -> Vec<String> {
@@ -50,7 +54,7 @@ pub async fn every_field_comes_back(database: Arc<dyn Database>) {
             ..plain.clone()
         };
         for command in [plain, full] {
-            store.enqueue_command(&command, &audit("command")).await.unwrap();
+            enqueue(&*store, &command).await;
             assert_eq!(store.command(&command.id).await.unwrap(), Some(command));
         }
     }
@@ -61,7 +65,7 @@ pub async fn only_the_same_light_and_type_is_superseded(database: Arc<dyn Databa
     let store = database.open().await;
     let (device, light) = registered(&*store, 1).await;
     let (other_device, other_light) = registered(&*store, 2).await;
-    let enqueue = async |c: &Command| store.enqueue_command(c, &audit("command")).await.unwrap();
+    let enqueue = async |c: &Command| enqueue(&*store, c).await;
     let first = command("FIRST", &device, &light, ON, 0);
     assert_eq!(enqueue(&first).await, []);
     assert_eq!(enqueue(&command("DIM", &device, &light, DIM, 1)).await, [], "another type");
@@ -88,10 +92,10 @@ pub async fn a_taken_id_leaves_everything_as_it_was(database: Arc<dyn Database>)
     let store = database.open().await;
     let (device, light) = registered(&*store, 1).await;
     let (other_device, other_light) = registered(&*store, 2).await;
-    store.enqueue_command(&command("A", &device, &light, ON, 0), &audit("a")).await.unwrap();
-    store.enqueue_command(&command("B", &other_device, &other_light, ON, 1), &audit("b")).await.unwrap();
+    store.enqueue_commands(&[command("A", &device, &light, ON, 0)], &audit("a")).await.unwrap();
+    store.enqueue_commands(&[command("B", &other_device, &other_light, ON, 1)], &audit("b")).await.unwrap();
     // It would supersede B, but its id is A's.
-    let again = store.enqueue_command(&command("A", &other_device, &other_light, OFF, 2), &audit("c")).await;
+    let again = store.enqueue_commands(&[command("A", &other_device, &other_light, OFF, 2)], &audit("c")).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
     assert_eq!(store.command(&id("A")).await.unwrap().unwrap().kind, ON);
     let b = store.command(&id("B")).await.unwrap().unwrap();
@@ -103,7 +107,7 @@ pub async fn changes_apply_only_from_the_expected_state(database: Arc<dyn Databa
     let store = database.open().await;
     let (device, light) = registered(&*store, 1).await;
     let queued = command("C", &device, &light, ON, 0);
-    store.enqueue_command(&queued, &audit("command")).await.unwrap();
+    enqueue(&*store, &queued).await;
     use CommandState::{Cancelled, Delivered, Executed, Queued, Unverified};
 
     // One call, in order: the second hand-over and the unknown command are left out.
@@ -135,9 +139,9 @@ pub async fn lists_are_in_order_and_limited(database: Arc<dyn Database>) {
     let (other_device, other_light) = registered(&*store, 2).await;
     // Z and Y are of one moment: the order of asking decides.
     for (text, kind, seconds) in [("Z", ON, 5), ("Y", DIM, 5), ("X", DIM, 3), ("W", OFF, 9)] {
-        store.enqueue_command(&command(text, &device, &light, kind, seconds), &audit("command")).await.unwrap();
+        enqueue(&*store, &command(text, &device, &light, kind, seconds)).await;
     }
-    store.enqueue_command(&command("V", &other_device, &other_light, ON, 1), &audit("command")).await.unwrap();
+    enqueue(&*store, &command("V", &other_device, &other_light, ON, 1)).await;
     assert_eq!(ids(store.commands_of_light(light.no, 10).await.unwrap()), ["W", "Y", "Z", "X"]);
     assert_eq!(ids(store.commands_of_light(light.no, 2).await.unwrap()), ["W", "Y"]);
     assert_eq!(ids(store.commands_of_light(LightNo(99), 2).await.unwrap()), [""; 0]);
@@ -150,7 +154,7 @@ pub async fn many_requests_at_once_leave_one_alive(database: Arc<dyn Database>) 
     let tasks: Vec<_> = (0..12)
         .map(|n| {
             let (store, command) = (store.clone(), command(&format!("C{n}"), &device, &light, ON, n));
-            tokio::spawn(async move { store.enqueue_command(&command, &audit("command")).await.unwrap() })
+            tokio::spawn(async move { enqueue(&*store, &command).await })
         })
         .collect();
     let mut superseded = Vec::new();

@@ -4,11 +4,18 @@
 //! which makes one test of every case:
 //!
 //! - [`people`]      users and sessions
+//! - [`access`]      API keys, answers given twice, people's changes, commands by the dozen
 //! - [`devices`]     numbering, registering, waiting, claiming
+//! - [`credentials`] how they end, and how a device comes back
+//! - [`swap`]        one controller for another
+//! - [`curation`]    what people say of lights, many changes as one
 //! - [`readings`]    the log: once each, in order, what was written comes back
 //! - [`checkpoint`]  the latest state
+//! - [`uploads`]     log texts, unreadable messages, firmware reports, suspect clocks
+//! - [`alerts`]      one per device, light and kind
 //! - [`commands`]    superseding and changes of state
 //! - [`audit`]       order, and one transaction with what it tells of
+//! - [`chain`]       every entry linked to the one before it
 //! - [`samples`]     what the cases are made of
 #![allow(clippy::unwrap_used, reason = "here a failed unwrap is a failed case")]
 use std::sync::Arc;
@@ -17,13 +24,20 @@ use async_trait::async_trait;
 
 use crate::DynStore;
 
+pub mod access;
+pub mod alerts;
 pub mod audit;
+pub mod chain;
 pub mod checkpoint;
 pub mod commands;
+pub mod credentials;
+pub mod curation;
 pub mod devices;
 pub mod people;
 pub mod readings;
 pub mod samples;
+pub mod swap;
+pub mod uploads;
 
 /// The database of one case.
 #[async_trait]
@@ -62,6 +76,19 @@ macro_rules! contract_tests {
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
                 lists_are_in_order_and_limited, many_requests_at_once_leave_one_alive;
+            access: keys_are_found_by_hash_until_revoked, the_first_answer_stays, people_change_and_are_signed_out,
+                many_commands_are_one_change, a_live_command_is_cancelled_once;
+            credentials: the_highest_generation_stays, revoking_voids_everything_once,
+                one_that_was_refused_can_be_registered_later, release_needs_a_light_and_credentials,
+                a_reclaim_window_is_taken_once, registering_again_meets_a_race, outages_are_remembered;
+            swap: lights_move_and_the_old_one_is_void, the_new_one_may_have_asked_already, what_cannot_be_swapped_stays,
+                one_place_is_taken_by_one_of_many;
+            curation: every_fact_comes_back, one_bad_step_undoes_all, one_of_two_like_lists_wins;
+            uploads: the_newest_logs_stay, the_newest_unreadable_messages_stay, the_last_firmware_report_stands,
+                suspect_readings_are_found_by_arrival;
+            alerts: the_same_again_counts, another_device_light_or_kind_is_another, alerts_only_move_on,
+                lists_are_filtered_and_paged, many_at_once_open_one;
+            chain: every_change_adds_a_link, what_is_refused_leaves_no_link, writers_at_once_make_one_chain;
             audit: newest_first_and_limited, entries_share_the_fate_of_their_change;
         }
     };

@@ -1,0 +1,70 @@
+//! A database of an earlier release opens, keeps what it holds, and gains what is new.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+use ccms_core::ids::{CommandId, DeviceNo, LightNo};
+use ccms_core::time::UtcMillis;
+use ccms_store::audit_chain::{CHAIN_START, walk};
+use ccms_store::contract::samples;
+use ccms_store::{Access, Credentials, Curated, DeviceState, Role, Store, Uploads};
+use ccms_store_sqlite::SqliteStore;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
+
+/// The last migration of the first release.
+const FIRST_RELEASE: i64 = 5;
+
+const HELD: &str = r#"
+    INSERT INTO users (email, email_key, role, password_hash, created_at) VALUES ('a@x', 'a@x', 'admin', 'phc', 1);
+    INSERT INTO sessions (id, data, expires_at) VALUES ('s', '{}', 9000000000000);
+    INSERT INTO devices (id, state, epoch, created_at, claimed_at) VALUES ('IMEI:351234560000001', 'claimed', 3, 1, 2);
+    INSERT INTO lights (id, numbered, device_no, name, address, city, latitude, longitude, created_at)
+        VALUES ('SL001', 1, 1, 'Pole', 'Street', 'City', 60.5, 24.5, 1);
+    INSERT INTO energy_parameters (light_no, device_no, reported_at, delay_ms, dedupe, flags)
+        VALUES (1, 1, 5000, 1000, 1, 4096), (1, 1, 6000, 1000, 2, 0);
+    INSERT INTO commands (id, light_no, device_no, command_type, kind, priority, state, requested_by, requested_at,
+        expires_at) VALUES ('C', 1, 1, 'power_control', '{"power":"ON"}', 'normal', 'queued', 'a@x', 1, 2);
+    INSERT INTO audit (at, actor, action, target, detail) VALUES (1, 'a', 'b', 'c', '{}'), (2, 'a', 'b', 'c', '{}');
+"#;
+
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ccms.db");
+    let mut old = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+    sqlx::migrate!("../../migrations/sqlite").run_to(FIRST_RELEASE, &mut old).await.unwrap();
+    let kind = serde_json::to_string(&ccms_core::command::CommandKind::Brightness(5)).unwrap();
+    old.execute(HELD).await.unwrap();
+    sqlx::query("UPDATE commands SET kind = ?").bind(kind).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+
+    let store = SqliteStore::open(file.to_str().unwrap()).await.unwrap();
+    let device = store.devices().await.unwrap().remove(0);
+    assert_eq!((device.state, device.epoch), (DeviceState::Claimed, 3));
+    assert_eq!((device.token_used_gen, device.reclaim_until), (0, None));
+    let curated = Curated {
+        name: "Pole".into(),
+        address: "Street".into(),
+        city: "City".into(),
+        latitude: 60.5,
+        longitude: 24.5,
+        ..Curated::default()
+    };
+    assert_eq!(store.lights().await.unwrap()[0].curated, curated);
+    let user = store.users().await.unwrap().remove(0);
+    assert_eq!((user.role, user.zone), (Role::Admin, None));
+    assert_eq!(store.session("s", UtcMillis(0)).await.unwrap(), None, "everybody signs in once more");
+    let command = store.command(&CommandId::parse("C").unwrap()).await.unwrap().unwrap();
+    assert_eq!(command.reason, None);
+    let suspect = store.suspect_readings(LightNo(1), UtcMillis(0), UtcMillis(9_000), 9).await.unwrap();
+    assert_eq!(suspect.iter().map(|r| r.received_at).collect::<Vec<_>>(), [UtcMillis(6_000)]);
+
+    // The chain begins behind the entries that are older than it.
+    store.use_token(DeviceNo(1), 7).await.unwrap();
+    store.revoke_device(&device.id, samples::at(0), &samples::audit("revoke")).await.unwrap().unwrap();
+    store.write_audit(&samples::audit("later")).await.unwrap();
+    let chain = store.audit_chain(0, 9).await.unwrap();
+    assert_eq!(
+        chain.iter().map(|c| (c.no, c.hash.is_some())).collect::<Vec<_>>(),
+        [(1, false), (2, false), (3, true), (4, true)]
+    );
+    walk(CHAIN_START, &chain).unwrap();
+}
