@@ -1,4 +1,4 @@
-//! `Authorization: Bearer …`.
+//! `Authorization: Bearer …` and `X-Device-Signature`.
 use axum::http::{HeaderMap, header};
 
 /// The token, if there is one. Any other scheme, or text that is no header text, counts as none.
@@ -6,4 +6,9 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|t| !t.is_empty())
+}
+
+/// The signature, if there is one. One that is no text is there all the same, and fits nothing.
+pub(super) fn signature(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-device-signature").map(|value| value.to_str().unwrap_or_default())
 }

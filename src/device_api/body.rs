@@ -16,19 +16,25 @@ use http_body_util::BodyExt;
 /// A client that sends too much is listened to this far, so that it gets to read its answer instead of a reset.
 const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The head and the whole body, unpacked.
-pub(super) async fn read(request: Request, timeout: Duration) -> Result<(Parts, Bytes), Refusal> {
+/// A request with its whole body.
+pub(super) struct Received {
+    pub head: Parts,
+    /// As it was sent: what a signature is over.
+    pub raw: Bytes,
+    /// Unpacked: what it says.
+    pub body: Bytes,
+}
+
+/// The head and the whole body, as it was sent and unpacked.
+pub(super) async fn read(request: Request, timeout: Duration) -> Result<Received, Refusal> {
     let (head, body) = request.into_parts();
-    let bytes = tokio::time::timeout(timeout, collect(body))
+    let raw = tokio::time::timeout(timeout, collect(body))
         .await
         .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??;
     let encoding = head.headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
     match encoding.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("" | "identity") => Ok((head, bytes)),
-        Some("gzip" | "x-gzip") => {
-            let bytes = gunzip(&bytes)?;
-            Ok((head, bytes))
-        }
+        None | Some("" | "identity") => Ok(Received { head, body: raw.clone(), raw }),
+        Some("gzip" | "x-gzip") => Ok(Received { head, body: gunzip(&raw)?, raw }),
         Some(_) => Err(Refusal::new(ErrorCode::BadRequest, "Content-Encoding is gzip or absent")),
     }
 }

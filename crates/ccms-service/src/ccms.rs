@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api_keys::RecentKeys;
+use crate::approval::Strangers;
+use crate::breaker::Breaker;
 use crate::clock::Clock;
 use crate::governor::Governor;
 use crate::intake::Intake;
@@ -18,6 +20,7 @@ use crate::live::Live;
 use crate::live::feed::Feed;
 use crate::people::Failures;
 use crate::settings::Settings;
+use crate::silence::Absences;
 use crate::sun::CityTime;
 use crate::waiting::Waiting;
 
@@ -39,6 +42,9 @@ pub(crate) struct Inner {
     pub failures: Failures,
     pub hash_permits: Semaphore,
     /// Serialises the enrolment of each device, so that its simultaneous configures cannot both register it.
+    pub breaker: Breaker,
+    pub absences: Absences,
+    pub strangers: Strangers,
     pub enrolling: [tokio::sync::Mutex<()>; ENROLMENT_LANES],
     /// Held while commands are queued or cancelled.
     pub ordering: tokio::sync::Mutex<()>,

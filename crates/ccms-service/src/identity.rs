@@ -1,12 +1,15 @@
-//! Who speaks: a device's token, checked against memory alone.
+//! Who speaks: a device's token, checked against memory. Only the first use of a token of a newer generation is written
+//! down, because from then on the older ones are superseded.
 use ccms_core::ids::{DeviceId, DeviceNo};
 use ccms_core::limits;
+use ccms_core::time::UtcMillis;
 use ccms_core::wire::envelope::ErrorCode;
-use ccms_store::DeviceState;
+use ccms_store::{DeviceRecord, DeviceState, StoreResult};
 use serde_json::json;
 
 use crate::ccms::Ccms;
 use crate::keys::TokenClaims;
+use crate::proof::Standing;
 use crate::refusal::Refusal;
 
 /// A device that proved who it is. Everything it reads and writes is found through this, never through a path or a body.
@@ -21,58 +24,128 @@ pub struct DeviceIdentity {
 /// What a token is used for: past its seven days it is still good for coming back, nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenUse {
-    /// Status: a token is accepted until 30 days after it was issued, and the answer carries a new one.
+    /// Status and sync: a token is accepted until 30 days after it was issued, and the answer carries a new one.
     Report,
     /// Anything else.
     Command,
 }
 
-impl Ccms {
-    /// What a token says, if it is one of ours.
-    pub(crate) fn claims_of(&self, token: &str) -> Option<TokenClaims> {
-        let now = self.now();
-        self.keys().verify(token, now, |from| now.since(from))
-    }
+/// What a device holds after it was let in.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    pub token: String,
+    pub expires_at: UtcMillis,
+}
 
+impl Ccms {
     /// Who a token speaks for; `path` is the device that the request names.
     ///
     /// # Errors
-    /// 404 for a device that is not registered, 401 for what configure cures, 403 for another device's path.
+    /// 404 for a device that is not registered, 401 for what configure cures, 403 for another device's path, 503 when the
+    /// first use of a token cannot be written down.
     pub async fn authenticate(
         &self,
         path: &DeviceId,
         bearer: Option<&str>,
         usage: TokenUse,
     ) -> Result<DeviceIdentity, Refusal> {
-        let claims = bearer.and_then(|token| self.claims_of(token));
-        let Some(claims) = claims else {
+        let Some(claims) = bearer.and_then(|token| self.claims_of(token)) else {
             // Without a token nothing is told about which devices exist, except to one that is itself unknown.
-            return Err(match (bearer, self.live().read().device_no(path)) {
-                (Some(_), None) => {
-                    Refusal::new(ErrorCode::NotRegistered, "This device is not registered; configure it")
-                }
-                (Some(_), Some(_)) => Refusal::unauthorized("The device token is not valid; configure again"),
-                (None, _) => Refusal::unauthorized("A device token is required; configure first"),
+            return Err(match (bearer, self.registered(path)) {
+                (Some(_), None) => not_registered(),
+                (None, None) => Refusal::unauthorized(TOKEN_REQUIRED),
+                (Some(_), Some(no)) => self.refuse_known(no, Refusal::unauthorized(TOKEN_INVALID)),
+                (None, Some(no)) => self.refuse_known(no, Refusal::unauthorized(TOKEN_REQUIRED)),
             });
         };
         if claims.sub != path.as_str() {
-            self.audit(&format!("device {}", claims.sub), "device.mismatch", path.as_str(), json!({"part": "path"}))
-                .await;
-            return Err(Refusal::mismatch("the token belongs to another device"));
+            return Err(self.refuse_foreign(&claims, path).await);
         }
-        let now_s = self.now().seconds();
-        let live = self.live().read();
-        let device = live.device_no(path).and_then(|no| live.device(no));
-        let Some(device) = device else {
-            return Err(Refusal::new(ErrorCode::NotRegistered, "This device is not registered; configure it"));
-        };
-        let expired = match usage {
-            TokenUse::Report => now_s - claims.iat > limits::SILENCE_LIMIT_S,
-            TokenUse::Command => now_s >= claims.exp,
-        };
-        if expired || device.record.state != DeviceState::Claimed || device.record.epoch != claims.ep {
-            return Err(Refusal::unauthorized("The device token is no longer valid; configure again"));
+        let now = self.now();
+        let Some(no) = self.registered(path) else { return Err(not_registered()) };
+        let device = self.live().read().device(no).map(|d| {
+            let newer = claims.generation > d.record.token_used_gen;
+            (d.record.state, self.standing(&d.record, &claims, now), newer)
+        });
+        let over = usage == TokenUse::Command && now.seconds() >= claims.exp;
+        match device {
+            Some((DeviceState::Claimed, Standing::Superseded, _)) => {
+                self.suspect_clone(no, now).await;
+                let message = "A newer device token is in use; configure again";
+                Err(self.refuse_known(no, Refusal::unauthorized(message)))
+            }
+            Some((DeviceState::Claimed, Standing::Good, newer)) if !over => {
+                if newer {
+                    self.use_token(no, claims.generation).await?;
+                }
+                Ok(DeviceIdentity { no, id: path.clone(), epoch: claims.ep, issued_at_s: claims.iat })
+            }
+            _ => {
+                let message = "The device token is no longer valid; configure again";
+                Err(self.refuse_known(no, Refusal::unauthorized(message)))
+            }
         }
-        Ok(DeviceIdentity { no: device.record.no, id: path.clone(), epoch: claims.ep, issued_at_s: claims.iat })
     }
+
+    /// What a token says, if it is one of ours.
+    pub(crate) fn claims_of(&self, token: &str) -> Option<TokenClaims> {
+        let now = self.now();
+        self.keys().verify(token, now, |from| self.elapsed_ms(from, now))
+    }
+
+    /// A device that a person or open enrolment made one of the city's; one that merely asked is not.
+    fn registered(&self, id: &DeviceId) -> Option<DeviceNo> {
+        let live = self.live().read();
+        let device = live.device_no(id).and_then(|no| live.device(no));
+        device.filter(|d| d.record.state != DeviceState::Pending).map(|d| d.record.no)
+    }
+
+    /// The refusal of a token on the path of another device, and its trace in the audit log.
+    pub(crate) async fn refuse_foreign(&self, claims: &TokenClaims, path: &DeviceId) -> Refusal {
+        if let Ok(speaker) = DeviceId::parse(&claims.sub) {
+            self.note_of_device(&speaker, "device.mismatch", path.as_str(), json!({"part": "path"})).await;
+        }
+        Refusal::mismatch("the token belongs to another device")
+    }
+
+    /// Notes that a token of this generation was presented: older ones are superseded from here on. On disk first, so that
+    /// what is superseded once stays so over a restart.
+    pub(crate) async fn use_token(&self, no: DeviceNo, generation: i64) -> StoreResult<()> {
+        if self.live().read().device(no).is_none_or(|d| generation <= d.record.token_used_gen) {
+            return Ok(());
+        }
+        self.store().use_token(no, generation).await?;
+        if let Some(device) = self.live().write().device_mut(no) {
+            device.record.token_used_gen = device.record.token_used_gen.max(generation);
+        }
+        Ok(())
+    }
+
+    /// A fresh token for a device, of a generation above all that it was ever given or showed. The ones that it holds stay
+    /// good until this one is used. `None` when the device is not, or no longer, claimed under this epoch.
+    pub(crate) fn credentials(&self, no: DeviceNo, epoch: u32, now: UtcMillis) -> Option<Credentials> {
+        let (id, generation) = {
+            let mut live = self.live().write();
+            let claimed = |r: &DeviceRecord| r.epoch == epoch && r.state == DeviceState::Claimed;
+            let device = live.device_mut(no).filter(|d| claimed(&d.record))?;
+            let generation = now.0.max(device.token_issued_gen + 1).max(device.record.token_used_gen + 1);
+            device.token_issued_gen = generation;
+            (device.record.id.clone(), generation)
+        };
+        let (token, expires_at) = self.keys().issue(&id, epoch, generation, now);
+        Some(Credentials { token, expires_at })
+    }
+
+    /// A fresh token once half of the present one's life is over; for the answers that carry one.
+    pub(crate) fn refresh(&self, who: &DeviceIdentity, now: UtcMillis) -> Option<Credentials> {
+        let due = now.seconds() - who.issued_at_s >= limits::TOKEN_LIFE_S / 2;
+        due.then(|| self.credentials(who.no, who.epoch, now)).flatten()
+    }
+}
+
+const TOKEN_REQUIRED: &str = "A device token is required; configure first";
+const TOKEN_INVALID: &str = "The device token is not valid; configure again";
+
+fn not_registered() -> Refusal {
+    Refusal::new(ErrorCode::NotRegistered, "This device is not registered; configure it")
 }

@@ -6,13 +6,16 @@
 //! - [`keys`]      the master key and the device tokens derived from it
 //! - [`people`]    who signs in, and the proofs of what they may do
 //! - [`refusal`]   what a device is told when it is not served, and [`error`] what a person is told
-//! - `enrolment`   POST configure: pending, claim, re-configure
+//! - `enrolment`   POST configure: pending, claim, re-configure; `proof` is what a device can show, `breaker` ends loops,
+//!   `silence` takes credentials from devices that nobody hears of
 //! - [`api_keys`]  keys with which other systems act for the city
 //! - [`catalogue`] lights and devices as other systems read, correct, import and export them
 //! - [`history`]   readings of one light, and what quarters of an hour and days came to
-//! - `approval`    who waits to be let in, and letting them in
+//! - `approval`    what people decide about controllers: approve, reject, revoke, swap, allow a reclaim
 //! - `identity`    who a device's token speaks for
-//! - `telemetry`   POST status: check, hand to intake, answer
+//! - `telemetry`   POST status: check, hand to intake, answer; `sync`: everything that piled up, in one request
+//! - `uploads`     logs, firmware reports, unreadable messages, and the device's question how it is
+//! - `alerts`      what wants a person's eye: raised, listed, moved on
 //! - `intake`      the bounded queue and its one writer: an answer comes after the commit
 //! - `live`        the latest state of everything in memory, and the feed of its changes
 //! - [`metrics`]   what is counted for whoever watches the server run
@@ -23,8 +26,10 @@
 //! - `sun`         when the city's lamps turn
 //! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
 mod acks;
+mod alerts;
 pub mod api_keys;
 mod approval;
+mod breaker;
 pub mod catalogue;
 mod ccms;
 pub mod chance;
@@ -42,23 +47,30 @@ mod live;
 pub mod metrics;
 pub mod people;
 pub mod permission;
+mod proof;
 mod queries;
 pub mod refusal;
 pub mod settings;
+mod silence;
 mod start;
 mod sun;
+mod sync;
 mod tasks;
 mod telemetry;
+mod uploads;
 mod waiting;
 
+pub use alerts::{ALERTS_PAGE_MAX, AlertFilter};
 pub use ccms::Ccms;
+pub use commands::{COMMAND_LIFE_MAX_S, COMMAND_LIGHTS_MAX, RESET_EVERY_S};
 pub use ccms_store::Role;
-pub use enrolment::{Claimed, Credentials};
+pub use enrolment::Claimed;
 pub use error::ServiceError;
 pub use governor::{Caller, Traffic};
-pub use identity::{DeviceIdentity, TokenUse};
+pub use identity::{Credentials, DeviceIdentity, TokenUse};
 pub use live::feed::{Change, ChangeReceiver, Feed, Missed};
 pub use people::Person;
 pub use permission::{MayAcknowledge, MayAdminister, MayCommand, MayCommission, MayView, Permission, Scope, Who};
+pub use proof::Evidence;
 pub use refusal::Refusal;
 pub use telemetry::StatusReceipt;

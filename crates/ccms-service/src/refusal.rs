@@ -4,6 +4,9 @@ use ccms_core::wire::BadBody;
 use ccms_core::wire::envelope::{ErrorCode, ErrorEnvelope};
 use ccms_store::StoreError;
 
+/// What a device is told to wait that only a person can let back in.
+pub const RECLAIM_RETRY_S: u32 = 3_600;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: ErrorCode,
@@ -15,7 +18,11 @@ impl Refusal {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let retry_after_s = match code {
             ErrorCode::Internal | ErrorCode::Unavailable => limits::SERVER_ERROR_WAIT_S,
-            ErrorCode::Unauthorized | ErrorCode::NotRegistered => 0,
+            ErrorCode::Unauthorized
+            | ErrorCode::SignatureRequired
+            | ErrorCode::BadSignature
+            | ErrorCode::NotRegistered => 0,
+            ErrorCode::ReclaimRequired => RECLAIM_RETRY_S,
             _ => limits::CONFIGURE_RETRY_S,
         };
         Self { code, message: message.into(), retry_after_s }

@@ -1,4 +1,5 @@
 //! What a city can set. Every limit has a name with a unit.
+use ccms_core::limits::SILENCE_LIMIT_S;
 use ccms_core::schedule::Schedule;
 use serde::Deserialize;
 
@@ -18,6 +19,12 @@ pub struct Settings {
     pub enrolment: EnrolmentMode,
     /// How long a claim window stays open after a person approved a device.
     pub claim_window_s: i64,
+    /// A claimed device that nobody heard of for this long waits for a person.
+    pub silence_s: i64,
+    /// Where the city's lights stand; a configure from elsewhere is refused.
+    pub service_area: Option<ServiceArea>,
+    /// Models (`device_type`) that have to sign their bodies.
+    pub signature_required_models: Vec<String>,
     pub city: City,
     pub map: Map,
     pub intake: Intake,
@@ -28,6 +35,31 @@ pub struct Settings {
     pub brightness_percent: u8,
     /// Password hashes that may be computed at the same time; each takes 19 MiB.
     pub password_hashes_at_once: usize,
+}
+
+/// Degrees, WGS 84; with `west` above `east` it crosses the date line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServiceArea {
+    pub south: f64,
+    pub west: f64,
+    pub north: f64,
+    pub east: f64,
+}
+
+impl ServiceArea {
+    /// `south,west,north,east`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<f64> = text.split(',').map(|p| p.trim().parse().ok()).collect::<Option<_>>()?;
+        let &[south, west, north, east] = parts.as_slice() else { return None };
+        let on_earth = [south, north].iter().all(|d| d.abs() <= 90.0) && [west, east].iter().all(|d| d.abs() <= 180.0);
+        (on_earth && south < north && west != east).then_some(Self { south, west, north, east })
+    }
+
+    pub fn contains(&self, latitude: f64, longitude: f64) -> bool {
+        let (after, before) = (self.west <= longitude, longitude <= self.east);
+        let between = if self.west <= self.east { after && before } else { after || before };
+        between && (self.south..=self.north).contains(&latitude)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +109,9 @@ impl Default for Settings {
         Self {
             enrolment: EnrolmentMode::default(),
             claim_window_s: 86_400,
+            silence_s: SILENCE_LIMIT_S,
+            service_area: None,
+            signature_required_models: Vec::new(),
             city: City { name: "City".into(), timezone: "UTC".into() },
             map: Map::default(),
             intake: Intake { queue_requests_max: 16_384, batch_rows_max: 1_024, checkpoint_every_s: 60 },
@@ -84,6 +119,23 @@ impl Default for Settings {
             fixed_schedule: None,
             brightness_percent: 100,
             password_hashes_at_once: 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_area_is_a_box_on_earth() {
+        let delhi = ServiceArea::parse("28.40, 76.84,28.88,77.35").unwrap();
+        assert!(delhi.contains(28.6139, 77.2090) && delhi.contains(28.40, 76.84));
+        assert!(!delhi.contains(60.17, 24.94) && !delhi.contains(28.6, 77.36) && !delhi.contains(f64::NAN, 77.0));
+        let fiji = ServiceArea::parse("-21,177,-12,-178").unwrap();
+        assert!(fiji.contains(-18.0, 178.0) && fiji.contains(-18.0, -179.0) && !fiji.contains(-18.0, 0.0));
+        for bad in ["", "1,2,3", "1,2,3,4,5", "a,2,3,4", "3,2,1,4", "-91,2,3,4", "1,2,3,181", "NaN,2,3,4", "1,2,3,2"] {
+            assert_eq!(ServiceArea::parse(bad), None, "{bad}");
         }
     }
 }

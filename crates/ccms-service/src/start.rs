@@ -9,15 +9,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api_keys::RecentKeys;
+use crate::approval::Strangers;
+use crate::breaker::Breaker;
 use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
 use crate::governor::Governor;
 use crate::intake::{Intake, Writer};
-use crate::keys::{MasterKey, TokenKeys};
+use crate::keys::{KeyError, Keys, TokenKeys};
 use crate::live::feed::Feed;
 use crate::live::{Live, State};
 use crate::people::Failures;
 use crate::settings::Settings;
+use crate::silence::Absences;
 use crate::sun::{CityTime, UnknownTimezone};
 use crate::tasks;
 use crate::waiting::Waiting;
@@ -31,6 +34,8 @@ pub enum StartError {
     Store(#[from] ccms_store::StoreError),
     #[error(transparent)]
     Timezone(#[from] UnknownTimezone),
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 impl Ccms {
@@ -39,10 +44,13 @@ impl Ccms {
         settings: Settings,
         clock: Clock,
         store: DynStore,
-        master: &MasterKey,
+        keys: impl Into<Keys>,
     ) -> Result<Self, StartError> {
+        let keys = TokenKeys::open(keys.into(), clock.now())?;
+        let absences = Absences::load(&store, clock.now(), settings.silence_s).await?;
         let city_time = CityTime::new(&settings.city.timezone)?;
         let (state, position) = rebuild(&store, &clock).await?;
+        let strangers = Strangers::count(state.devices().map(|d| &d.record));
         let live = Arc::new(Live::new(state));
         let position = Arc::new(watch::Sender::new(position));
         let (intake, jobs) = Intake::new(settings.intake.queue_requests_max);
@@ -64,7 +72,10 @@ impl Ccms {
             feed: Feed::new((crate::chance::bits() as u64 >> 32) << 20),
             clock,
             store,
-            keys: TokenKeys::new(master),
+            keys,
+            breaker: Breaker::default(),
+            absences,
+            strangers,
             live,
             intake,
             city_time,

@@ -18,6 +18,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Distance between removals of web sessions that are over.
 const SESSIONS_EVERY: Duration = Duration::from_secs(600);
 
+/// Distance between looks at the file of keys: a rotation beside the server takes effect within this.
+const RING_EVERY: Duration = Duration::from_secs(2);
+/// Distance between signs that the server is alive, and between looks for devices that are silent too long.
+const MINUTE: Duration = Duration::from_secs(60);
+
 pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<CommandId>) {
     every(ccms, FEED_EVERY, |c| async move { c.publish_changes() });
     every(ccms, SWEEP_EVERY, |c| async move { c.sweep().await });
@@ -27,6 +32,14 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         }
     });
     every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
+    every(ccms, RING_EVERY, |c| async move {
+        c.keys().reload();
+    });
+    every(ccms, MINUTE, |c| async move {
+        c.beat().await;
+        c.release_silent().await;
+        c.inner().breaker.sweep(c.now());
+    });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();
     every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint().await });
     let confirming = ccms.clone();

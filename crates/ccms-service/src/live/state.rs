@@ -28,6 +28,8 @@ pub(crate) struct LiveLight {
     pub record: LightRecord,
     /// The newest reading in the order of time.
     pub latest: Option<ReadingRow>,
+    /// The newest executed command of each type; `None` until somebody asks.
+    pub executed: Option<Vec<Command>>,
     /// What the map was last told.
     published: Option<(MarkState, u8)>,
 }
@@ -36,6 +38,8 @@ pub(crate) struct LiveLight {
 pub(crate) struct LiveDevice {
     pub record: DeviceRecord,
     pub lights: Vec<LightNo>,
+    /// The highest generation of token that this run of the server issued to it.
+    pub token_issued_gen: i64,
     pub last_contact: Option<UtcMillis>,
     /// Stands in for contact after the server's own absence, so that it is not taken for the device's.
     pub grace_contact: Option<UtcMillis>,
@@ -124,7 +128,7 @@ impl State {
     /// How the light is drawn at `now`.
     pub fn mark(&self, light: &LiveLight, now: UtcMillis) -> Mark {
         let (state, brightness) = self.mark_state(light, now);
-        let (lat_e7, lon_e7) = light.record.place_e7();
+        let (lat_e7, lon_e7) = light.record.curated.place_e7();
         Mark { no: light.record.no.0, id: light.record.id.to_string(), lat_e7, lon_e7, state, brightness }
     }
 
@@ -143,11 +147,16 @@ impl State {
         self.device_by_id.insert(record.id.clone(), record.no);
         let slot = slot(&mut self.devices, record.no.0);
         match slot {
-            Some(device) => device.record = record,
+            Some(device) => {
+                // A token may have been used while the record was read.
+                let token_used_gen = record.token_used_gen.max(device.record.token_used_gen);
+                device.record = DeviceRecord { token_used_gen, ..record };
+            }
             None => {
                 *slot = Some(LiveDevice {
                     record,
                     lights: Vec::new(),
+                    token_issued_gen: 0,
                     last_contact: None,
                     grace_contact: None,
                     promised_interval_s: limits::STATUS_INTERVAL_S,
@@ -160,6 +169,11 @@ impl State {
     pub fn put_light(&mut self, record: LightRecord) {
         let no = record.no;
         self.light_by_id.insert(record.id.clone(), no);
+        // It may have moved from one controller to another.
+        let before = self.light(no).and_then(|l| l.record.device_no).filter(|d| Some(*d) != record.device_no);
+        if let Some(device) = before.and_then(|d| self.device_mut(d)) {
+            device.lights.retain(|l| *l != no);
+        }
         if let Some(device) = record.device_no.and_then(|d| self.device_mut(d))
             && !device.lights.contains(&no)
         {
@@ -171,7 +185,7 @@ impl State {
                 light.record = record;
                 light.published = None;
             }
-            None => *slot = Some(LiveLight { record, latest: None, published: None }),
+            None => *slot = Some(LiveLight { record, latest: None, executed: None, published: None }),
         }
         self.touched.insert(no);
     }
@@ -234,10 +248,33 @@ impl State {
         }
         let light_no = held.command.light_no;
         if !held.command.state.is_live() {
-            device.commands.remove(at);
+            let over = device.commands.remove(at).command;
             self.device_by_command.remove(id);
+            if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
+                self.note_executed(light_no, vec![Command { finished_at: Some(now), ..over }]);
+            }
         }
         self.touched.insert(light_no);
+    }
+
+    /// Keeps the newest executed command of each type, of these and those that are known.
+    pub fn note_executed(&mut self, no: LightNo, commands: Vec<Command>) {
+        let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let known = light.executed.get_or_insert_default();
+        for command in commands.into_iter().filter(|c| c.state == CommandState::Executed) {
+            match known.iter_mut().find(|k| k.kind.command_type() == command.kind.command_type()) {
+                None => known.push(command),
+                Some(older) if older.requested_at <= command.requested_at => *older = command,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What was executed is not known after all.
+    pub fn forget_executed(&mut self, no: LightNo) {
+        if let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) {
+            light.executed = None;
+        }
     }
 
     // ---- feed and checkpoint ---------------------------------------------------------------------------------------
