@@ -190,9 +190,6 @@ impl Store for PostgresStore {
         checkpoint::read(self).await
     }
 
-    async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-        self.enqueue_commands(std::slice::from_ref(command), audit).await
-    }
     async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
         commands::change(self, changes).await
     }
