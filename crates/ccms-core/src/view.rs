@@ -9,6 +9,7 @@ use crate::light::{Cause, Indicator};
 use crate::reading::PowerState;
 use crate::schedule::Schedule;
 use crate::time::UtcMillis;
+use crate::wire::alert::AlertSeverity;
 
 /// How many lights are in each colour, in the order of [`Indicator::ALL`], and how many are lit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -184,4 +185,35 @@ pub struct PendingDevice {
     pub longitude: Option<f64>,
     /// True for a registered device whose claim window is closed.
     pub registered: bool,
+}
+
+/// Something that wants a person's eye.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertView {
+    pub alert_id: i64,
+    pub device_id: Option<DeviceId>,
+    pub light_id: Option<LightId>,
+    /// `battery_low`, `malformed_messages`, …
+    pub kind: String,
+    pub severity: AlertSeverity,
+    pub state: AlertState,
+    pub message: String,
+    pub detail: serde_json::Value,
+    pub opened_at: UtcMillis,
+    /// When it was last seen.
+    pub last_at: UtcMillis,
+    /// How often, from 1.
+    pub count: u32,
+    /// Who acknowledged or resolved it last, and when.
+    pub moved_by: Option<String>,
+    pub moved_at: Option<UtcMillis>,
+}
+
+/// Where an alert is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    Open,
+    Acknowledged,
+    Resolved,
 }

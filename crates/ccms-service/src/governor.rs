@@ -24,6 +24,7 @@ use governor::{NotUntil, Quota, RateLimiter};
 
 use crate::ccms::Ccms;
 use crate::identity::DeviceIdentity;
+use crate::proof::Standing;
 use crate::refusal::Refusal;
 use crate::settings::Limits;
 
@@ -181,6 +182,22 @@ impl Ccms {
             Caller::Unproven(id) => Key::Unproven(self.live().read().device_no(id), id),
         };
         self.inner().governor.count(key, traffic).map_err(too_often)
+    }
+
+    /// As [`Self::admit`] for configure, where a token counts for its device's share even when it is over.
+    pub fn admit_configure(&self, id: &DeviceId, bearer: Option<&str>) -> Result<(), Refusal> {
+        let now = self.now();
+        let claims = bearer.and_then(|token| self.claims_of(token)).filter(|c| c.sub == id.as_str());
+        let key = {
+            let live = self.live().read();
+            let device = live.device_no(id).and_then(|no| live.device(no));
+            let proven = device.zip(claims).filter(|(d, claims)| self.standing(&d.record, claims, now) == Standing::Good);
+            match proven {
+                Some((device, _)) => Key::Device(device.record.no),
+                None => Key::Unproven(device.map(|d| d.record.no), id),
+            }
+        };
+        self.inner().governor.count(key, Traffic::Configure).map_err(too_often)
     }
 
     /// Whether a device may hand in logs now. Counts it when it may.

@@ -14,7 +14,7 @@ use crate::metrics::{self, Stopwatch};
 const ROWS_PER_REQUEST: usize = 16;
 
 /// What became of one request's readings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Receipt {
     pub stored: u32,
     pub duplicate: u32,

@@ -1,17 +1,16 @@
 //! POST status: whether the device may speak of that light, then intake, then the answer.
-use ccms_core::ids::{DeviceNo, LightNo};
+use ccms_core::ids::{DeviceNo, LightId, LightNo};
 use ccms_core::light;
 use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::envelope::ErrorCode;
-use ccms_core::wire::status::{StatusMessage, StatusResponse};
+use ccms_core::wire::status::{StatusBatch, StatusMessage, StatusResponse};
 use ccms_store::ReadingRow;
 use serde_json::json;
 
 use crate::ccms::Ccms;
-use crate::enrolment::Credentials;
-use crate::identity::DeviceIdentity;
-use crate::intake::NotTaken;
+use crate::identity::{Credentials, DeviceIdentity};
+use crate::intake::{NotTaken, Receipt};
 use crate::refusal::Refusal;
 
 /// What became of a status.
@@ -19,7 +18,7 @@ use crate::refusal::Refusal;
 pub struct StatusReceipt {
     pub stored: u32,
     pub duplicate: u32,
-    /// Items that could not be read; whoever parsed them counts them.
+    /// Items that could not be read and were put aside.
     pub quarantined: u32,
     pub next_update_s: u32,
     pub next_poll_s: u32,
@@ -47,74 +46,97 @@ impl StatusReceipt {
 
 impl Ccms {
     /// Stores a device's readings. Returns when they are on disk.
-    pub async fn record_status(
+    pub async fn record_status(&self, who: &DeviceIdentity, batch: StatusBatch) -> Result<StatusReceipt, Refusal> {
+        let now = self.now();
+        let rows = self.rows_of(who, batch.messages, now).await?;
+        let kept = self.keep_rows(rows).await?;
+        let quarantined = self.put_aside(who, batch.quarantined).await?;
+        self.live().write().contact(who.no, now);
+        let (next_update_s, next_poll_s) = self.pace(who.no, now);
+        Ok(StatusReceipt {
+            stored: kept.stored,
+            duplicate: kept.duplicate,
+            quarantined,
+            next_update_s,
+            next_poll_s,
+            now,
+            credentials: self.refresh(who, now),
+        })
+    }
+
+    /// What is to be stored: each message is of a light of this device, or all are refused.
+    pub(crate) async fn rows_of(
         &self,
         who: &DeviceIdentity,
         messages: Vec<StatusMessage>,
-    ) -> Result<StatusReceipt, Refusal> {
-        let now = self.now();
-        let lights = match self.live().read().device(who.no) {
-            Some(device) => device.lights.clone(),
-            None => return Err(Refusal::unauthorized("This device is not registered any more; configure again")),
+        now: UtcMillis,
+    ) -> Result<Vec<ReadingRow>, Refusal> {
+        let first = {
+            let live = self.live().read();
+            let device = live.device(who.no);
+            let gone = || Refusal::unauthorized("This device is not registered any more; configure again");
+            device.ok_or_else(gone)?.lights.first().copied()
         };
         let mut rows = Vec::with_capacity(messages.len());
         for message in messages {
-            let light_no = match self.light_of(&message, who, &lights) {
-                Ok(no) => no,
-                Err(refusal) => {
-                    self.audit(
-                        &format!("device {}", who.id),
-                        "device.mismatch",
-                        who.id.as_str(),
-                        json!({"part": "body"}),
-                    )
-                    .await;
-                    return Err(refusal);
-                }
-            };
+            self.check_own_device(who, message.device_id.as_deref(), "body").await?;
             let mut reading = message.reading;
-            reading.light_id = None;
+            let named = reading.light_id.take();
+            // A device with one light need not say which.
+            let light_no = match (&message.light_id, first) {
+                (None, Some(first)) => first,
+                _ => self.check_own_light(who, named.as_ref(), "body").await?,
+            };
             let dedupe = reading.dedupe_key();
             rows.push(ReadingRow { light_no, device_no: who.no, received_at: now, dedupe, reading });
         }
-        let receipt = self.inner().intake.store(rows).await.map_err(|why| {
+        Ok(rows)
+    }
+
+    pub(crate) async fn keep_rows(&self, rows: Vec<ReadingRow>) -> Result<Receipt, Refusal> {
+        if rows.is_empty() {
+            return Ok(Receipt::default());
+        }
+        self.inner().intake.store(rows).await.map_err(|why| {
             let message = match why {
                 NotTaken::Full => "The server is busy; nothing was kept",
                 NotTaken::Failed => "The server cannot store this right now; nothing was kept",
                 NotTaken::Closed => "The server is stopping; nothing was kept",
             };
             Refusal::new(ErrorCode::Unavailable, message)
-        })?;
-        let mut live = self.live().write();
-        live.contact(who.no, now);
-        drop(live);
-        let (next_update_s, next_poll_s) = self.pace(who.no, now);
-        let refresh_due = now.seconds() - who.issued_at_s >= limits::TOKEN_LIFE_S / 2;
-        Ok(StatusReceipt {
-            stored: receipt.stored,
-            duplicate: receipt.duplicate,
-            quarantined: 0,
-            next_update_s,
-            next_poll_s,
-            now,
-            credentials: refresh_due.then(|| self.credentials(&who.id, who.epoch, now)),
         })
     }
 
-    /// Which of the device's lights a message speaks of; a device with one light need not say.
-    fn light_of(&self, message: &StatusMessage, who: &DeviceIdentity, lights: &[LightNo]) -> Result<LightNo, Refusal> {
-        if message.device_id.as_deref().is_some_and(|id| id != who.id.as_str()) {
-            return Err(Refusal::mismatch("device_id in the body differs from the token"));
+    /// A device that is named in a body is the one whose token came with it.
+    pub(crate) async fn check_own_device(
+        &self,
+        who: &DeviceIdentity,
+        named: Option<&str>,
+        part: &str,
+    ) -> Result<(), Refusal> {
+        if named.is_none_or(|id| id == who.id.as_str()) {
+            return Ok(());
         }
-        let named = match &message.light_id {
-            None => lights.first().copied(),
-            Some(_) => {
-                let live = self.live().read();
-                let no = message.reading.light_id.as_ref().and_then(|id| live.light_no(id));
-                no.filter(|no| lights.contains(no))
-            }
+        self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
+        Err(Refusal::mismatch("device_id in the body differs from the token"))
+    }
+
+    /// A light that is named in a body is one of this device's; `None` is a name that no light can have.
+    pub(crate) async fn check_own_light(
+        &self,
+        who: &DeviceIdentity,
+        named: Option<&LightId>,
+        part: &str,
+    ) -> Result<LightNo, Refusal> {
+        let own = {
+            let live = self.live().read();
+            let lights = live.device(who.no).map(|d| d.lights.as_slice()).unwrap_or_default();
+            named.and_then(|id| live.light_no(id)).filter(|no| lights.contains(no))
         };
-        named.ok_or_else(|| Refusal::mismatch("light_id in the body is not a light of this device"))
+        if own.is_none() {
+            self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
+        }
+        own.ok_or_else(|| Refusal::mismatch("light_id in the body is not a light of this device"))
     }
 
     /// When the device should report and poll next, in seconds.
