@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use ccms_service::keys::MasterKey;
+use ccms_service::keys::{FactoryKey, Keys, MasterKey};
 use ccms_service::{Ccms, Role};
 use ccms_store::DynStore;
 use ccms_store_postgres::PostgresStore;
@@ -46,9 +46,17 @@ pub async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
 pub async fn start_service(config: &Config) -> anyhow::Result<Ccms> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("making the data directory {}", config.data_dir.display()))?;
-    let master = MasterKey::load_or_create(&config.data_dir.join("master.key"))?;
+    let keys = keys(config)?;
     let store = open_store(config).await?;
-    Ok(Ccms::start(config.settings(), config.clock(), store, &master).await?)
+    Ok(Ccms::start(config.settings(), config.clock(), store, keys).await?)
+}
+
+fn keys(config: &Config) -> anyhow::Result<Keys> {
+    Ok(Keys {
+        master: MasterKey::load_or_create(&config.master_key_file())?,
+        ring_file: Some(config.token_keys_file()),
+        factory: config.enrolment.factory_key_file.as_deref().map(FactoryKey::load).transpose()?,
+    })
 }
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use ccms_core::schedule::Schedule;
 use ccms_core::time::TimeOfDay;
 use ccms_service::clock::Clock;
-use ccms_service::settings::{self, EnrolmentMode, Settings};
+use ccms_service::settings::{self, EnrolmentMode, ServiceArea, Settings};
 use serde::Deserialize;
 
 use crate::cli::ConfigArgs;
@@ -21,6 +21,7 @@ pub struct Config {
     pub trusted_proxy: Option<IpAddr>,
     pub database: Database,
     pub enrolment: Enrolment,
+    pub keys: KeyFiles,
     pub city: City,
     pub map: Map,
     pub schedule: ScheduleConfig,
@@ -45,6 +46,21 @@ pub struct Enrolment {
     pub mode: EnrolmentMode,
     /// Allows open enrolment on an address that others can reach. For test benches in a closed network.
     pub open_off_loopback: bool,
+    /// The manufacturer's group key, in hexadecimal digits: devices that sign with theirs are let in without a person.
+    pub factory_key_file: Option<PathBuf>,
+    /// `south,west,north,east` in degrees: a configure from elsewhere is refused.
+    pub service_area: Option<String>,
+    /// Models (`device_type`) that have to sign their bodies.
+    pub signature_required_models: Vec<String>,
+    /// A device that nobody heard of for so many days waits for a person. 30 when absent.
+    pub silence_days: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyFiles {
+    /// By default `master.key` in the data directory, made at the first start.
+    pub master_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -104,6 +120,11 @@ pub struct Limits {
     pub drain_seconds: u64,
     /// Requests that may wait for the database's writer.
     pub intake_queue_requests: usize,
+    /// Requests of one device: a second, and at once.
+    pub device_per_second: f64,
+    pub device_burst: u32,
+    /// Requests of the whole fleet, for each of its devices.
+    pub fleet_per_device_per_second: f64,
 }
 
 /// Without it the server speaks plain HTTP.
@@ -144,6 +165,7 @@ impl Default for Config {
             trusted_proxy: None,
             database: Database::default(),
             enrolment: Enrolment::default(),
+            keys: KeyFiles::default(),
             city: City::default(),
             map: Map::default(),
             schedule: ScheduleConfig::default(),
@@ -183,6 +205,9 @@ impl Default for Limits {
             body_read_seconds: 30,
             drain_seconds: 10,
             intake_queue_requests: 16_384,
+            device_per_second: settings::Limits::default().device_per_second,
+            device_burst: settings::Limits::default().device_burst,
+            fleet_per_device_per_second: settings::Limits::default().fleet_per_device_per_second,
         }
     }
 }
@@ -196,6 +221,8 @@ impl Config {
         }
         let environment =
             config::Environment::with_prefix("CCMS").prefix_separator("__").separator("__").try_parsing(true);
+        let environment =
+            environment.list_separator(",").with_list_parse_key("enrolment.signature_required_models");
         builder = builder.add_source(environment);
         let mut config: Self =
             builder.build().and_then(config::Config::try_deserialize).context("the configuration cannot be read")?;
@@ -231,6 +258,12 @@ impl Config {
                 self.listen
             );
         }
+        if self.enrolment.service_area.as_deref().is_some_and(|text| ServiceArea::parse(text).is_none()) {
+            bail!("enrolment.service_area is south,west,north,east in degrees, south below north");
+        }
+        if self.enrolment.silence_days == Some(0) {
+            bail!("enrolment.silence_days is at least 1");
+        }
         if self.schedule.sunrise_time.is_some() != self.schedule.sunset_time.is_some() {
             bail!("schedule.sunrise_time and schedule.sunset_time are set together or not at all");
         }
@@ -248,6 +281,13 @@ impl Config {
         if self.limits.connections == 0 || self.limits.intake_queue_requests == 0 {
             bail!("limits.connections and limits.intake_queue_requests are at least 1");
         }
+        let rates = [self.limits.device_per_second, self.limits.fleet_per_device_per_second];
+        if rates.iter().any(|rate| !rate.is_finite() || *rate <= 0.0) || self.limits.device_burst == 0 {
+            bail!(
+                "limits.device_per_second, limits.device_burst and limits.fleet_per_device_per_second are above zero; a \
+                 device that keeps to its contract needs 2, 20 and 0.3"
+            );
+        }
         Ok(())
     }
 
@@ -260,6 +300,15 @@ impl Config {
         self.database.url.clone().unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("ccms.db").display()))
     }
 
+    pub fn master_key_file(&self) -> PathBuf {
+        self.keys.master_key_file.clone().unwrap_or_else(|| self.data_dir.join("master.key"))
+    }
+
+    /// The keys that sign device tokens.
+    pub fn token_keys_file(&self) -> PathBuf {
+        self.data_dir.join("token-keys")
+    }
+
     pub fn clock(&self) -> Clock {
         Clock::system(self.clock.offset_seconds)
     }
@@ -269,6 +318,9 @@ impl Config {
         let defaults = Settings::default();
         Settings {
             enrolment: self.enrolment.mode,
+            service_area: self.enrolment.service_area.as_deref().and_then(ServiceArea::parse),
+            signature_required_models: self.enrolment.signature_required_models.clone(),
+            silence_s: self.enrolment.silence_days.map_or(defaults.silence_s, |days| i64::from(days) * 86_400),
             city: settings::City { name: self.city.name.clone(), timezone: self.city.timezone.clone() },
             map: settings::Map {
                 tile_url: self.map.tile_url.clone(),
@@ -279,6 +331,11 @@ impl Config {
                 geojson_layers: crate::basemap::layers(self.map.geojson_dir.as_deref()),
             },
             intake: settings::Intake { queue_requests_max: self.limits.intake_queue_requests, ..defaults.intake },
+            limits: settings::Limits {
+                device_per_second: self.limits.device_per_second,
+                device_burst: self.limits.device_burst,
+                fleet_per_device_per_second: self.limits.fleet_per_device_per_second,
+            },
             fixed_schedule: fixed.map(|(sunrise_time, sunset_time)| Schedule {
                 enabled: true,
                 sunrise_time,

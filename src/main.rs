@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         Command::CheckConfig => ccms::cli::check_config(&config),
         Command::Admin(command) => ccms::cli::admin(&config, &command),
         Command::Device(command) => ccms::cli::device(&config, &command),
+        Command::Keys(command) => ccms::cli::keys(&config, &command),
+        Command::Audit(command) => ccms::cli::audit(&config, &command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

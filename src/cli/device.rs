@@ -1,7 +1,7 @@
 //! `ccms device …`: controllers, at the command line.
 use anyhow::bail;
 use ccms_core::ids::{DeviceId, LightId};
-use ccms_store::{Curated, NewDevice};
+use ccms_store::{Curated, DeviceRecord, DeviceState, NewDevice};
 use clap::Subcommand;
 
 use super::{ConfigArgs, audit_entry, with_store};
@@ -27,8 +27,18 @@ pub enum DeviceCommand {
         #[arg(long, value_name = "HOURS")]
         claim_hours: Option<i64>,
     },
-    /// Open the claim window of a registered device for 24 hours.
+    /// Open the claim window of a device for 24 hours: of a registered one, or of a revoked one that has its light still.
     Approve {
+        #[arg(long)]
+        device_id: DeviceId,
+    },
+    /// Turn a device away that waits to be let in.
+    Reject {
+        #[arg(long)]
+        device_id: DeviceId,
+    },
+    /// Let a device in service that lost its credentials have fresh ones without proof, once, within 24 hours.
+    AllowReclaim {
         #[arg(long)]
         device_id: DeviceId,
     },
@@ -68,10 +78,30 @@ async fn device_command(config: &Config, store: &ccms_store::DynStore, command: 
         }
         DeviceCommand::Approve { device_id } => {
             let until = now.plus_seconds(86_400);
-            if !store.open_claim_window(device_id, until, &audit("device.approve", device_id)).await? {
+            let entry = audit("device.approve", device_id);
+            let approved = match store.device(device_id).await?.map(|d| d.state) {
+                Some(DeviceState::Revoked) => store.release_device(device_id, Some(until), &entry).await?.is_some(),
+                _ => store.open_claim_window(device_id, until, &entry).await?,
+            };
+            if !approved {
                 bail!("{device_id} is not registered, or claimed already; register it first with `ccms device add`");
             }
             println!("{device_id} may claim its place until {until}.");
+        }
+        DeviceCommand::Reject { device_id } => {
+            let waits = |d: DeviceRecord| matches!(d.state, DeviceState::Pending | DeviceState::Registered);
+            if !store.device(device_id).await?.is_some_and(waits) {
+                bail!("{device_id} does not wait to be let in");
+            }
+            store.revoke_device(device_id, now, &audit("device.reject", device_id)).await?;
+            println!("{device_id} was turned away.");
+        }
+        DeviceCommand::AllowReclaim { device_id } => {
+            let until = now.plus_seconds(86_400);
+            if !store.open_reclaim_window(device_id, until, &audit("device.allow_reclaim", device_id)).await? {
+                bail!("{device_id} is not in service");
+            }
+            println!("{device_id} may be claimed again, once, until {until}.");
         }
         DeviceCommand::List => {
             for d in store.devices().await? {

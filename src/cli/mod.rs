@@ -3,6 +3,7 @@
 //! - `admin`    people who sign in
 //! - `audit`    who did what, and whether the record is whole
 //! - `device`   controllers
+//! - `keys`     what signs device tokens
 //!
 //! Every command but `serve` opens the database itself and works beside a running server.
 use std::net::SocketAddr;
@@ -18,10 +19,12 @@ use crate::config::Config;
 mod admin;
 mod audit;
 mod device;
+mod keys;
 
 pub use admin::{AdminCommand, admin};
 pub use audit::{AuditCommand, audit};
 pub use device::{DeviceCommand, device};
+pub use keys::{KeysCommand, keys};
 
 /// Control and monitoring system for street lights.
 #[derive(Debug, Parser)]
@@ -46,6 +49,9 @@ pub enum Command {
     /// Manage devices; works beside a running server.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Manage the keys that sign device tokens; works beside a running server.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Read the audit log and prove that nothing in it was changed.
     #[command(subcommand)]
     Audit(AuditCommand),

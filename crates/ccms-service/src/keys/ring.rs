@@ -109,9 +109,13 @@ impl Ring {
     /// The keys that tokens may be signed with. `elapsed_ms` tells how long ago a key was replaced, without the times when
     /// no server was there to refresh anybody's token.
     pub fn verifying(&self, elapsed_ms: impl Fn(UtcMillis) -> i64) -> impl Iterator<Item = &RingKey> {
-        let ends = self.keys.iter().skip(1).map(|next| Some(next.created_at)).chain([None]);
         let serves = move |replaced: Option<UtcMillis>| replaced.is_none_or(|at| elapsed_ms(at) <= OVERLAP_S * 1000);
-        self.keys.iter().zip(ends).filter(move |(_, replaced)| serves(*replaced)).map(|(key, _)| key)
+        self.keys().filter(move |(_, replaced)| serves(*replaced)).map(|(key, _)| key)
+    }
+
+    /// Every key, oldest first, and when it was replaced.
+    pub fn keys(&self) -> impl Iterator<Item = (&RingKey, Option<UtcMillis>)> {
+        self.keys.iter().zip(self.keys.iter().skip(1).map(|next| Some(next.created_at)).chain([None]))
     }
 
     pub(super) fn knows(&self, kid: &str) -> bool {
