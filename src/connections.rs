@@ -1,9 +1,9 @@
 //! The open connections of a listener and what each is doing, so that it is known whom to let go when there are too many.
 //!
 //! A device needs a connection for milliseconds; whoever holds one without asking anything holds it at the others' cost.
-//! So at the cap the listener does not wait, it cuts: first those that have not finished their first request head, then
-//! those whose body does not arrive, then those that are kept alive for nothing, the longest first in each. A request whose
-//! answer is being worked on is never cut. No limit looks at addresses: a whole city sits behind one.
+//! So at the cap the listener does not wait, it cuts: first those whose request does not arrive, head or body, then those
+//! that are kept alive for nothing, the most overdue first. A request whose answer is being worked on is never cut. No
+//! limit looks at addresses: a whole city sits behind one.
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 /// Above this part of the cap a first head has [`TIGHT_HEAD`] instead of the configured time.
 const TIGHT_PERCENT: usize = 80;
 const TIGHT_HEAD: Duration = Duration::from_secs(2);
-/// At the cap: how long each kind is left alone, and which part of the cap goes at once at most.
+/// At the cap: how long each kind is left alone. The head of an honest request, and mostly its body, came while the
+/// connection still waited to be accepted.
 const HEAD_GRACE: Duration = Duration::from_millis(500);
-const HEADS_CUT_AT_ONCE: usize = 4;
-const BODY_GRACE: Duration = Duration::from_secs(2);
-const BODIES_CUT_AT_ONCE: usize = 16;
+const BODY_GRACE: Duration = Duration::from_secs(1);
 const IDLE_GRACE: Duration = Duration::from_secs(1);
+/// The part of the cap that goes at once: of those we wait for, and of those that wait for nothing.
+const AWAITED_CUT_AT_ONCE: usize = 4;
 const IDLE_CUT_AT_ONCE: usize = 64;
 /// HTTP/1 ends idle connections by itself; those of HTTP/2 are asked to leave this much later.
 const IDLE_SLACK: Duration = Duration::from_secs(1);
@@ -133,22 +134,24 @@ impl Connections {
     /// Makes room at the cap. Answers how many had to go.
     pub fn shed(&self, now: Duration) -> usize {
         let open = self.lock();
-        for (kind, grace, part) in [
-            (Doing::Greeting, HEAD_GRACE, HEADS_CUT_AT_ONCE),
-            (Doing::Arriving, BODY_GRACE, BODIES_CUT_AT_ONCE),
-            (Doing::Idle, IDLE_GRACE, IDLE_CUT_AT_ONCE),
-        ] {
-            let of_kind = open.values().filter(|c| !c.cut.is_cancelled()).filter_map(|c| {
+        for (idle, part) in [(false, AWAITED_CUT_AT_ONCE), (true, IDLE_CUT_AT_ONCE)] {
+            let overdue = open.values().filter(|c| !c.cut.is_cancelled()).filter_map(|c| {
                 let (doing, age) = c.doing(now);
-                (doing == kind && age >= grace).then_some((age, c))
+                let grace = match doing {
+                    Doing::Greeting if !idle => HEAD_GRACE,
+                    Doing::Arriving if !idle => BODY_GRACE,
+                    Doing::Idle if idle => IDLE_GRACE,
+                    _ => return None,
+                };
+                Some((age.checked_sub(grace)?, c))
             });
-            let mut found: Vec<_> = of_kind.collect();
-            found.sort_unstable_by_key(|(age, _)| std::cmp::Reverse(*age));
-            found.truncate((self.max / part).max(1));
-            if !found.is_empty() {
-                found.iter().for_each(|(_, connection)| connection.cut.cancel());
-                self.crowded.increment(found.len() as u64);
-                return found.len();
+            let mut overdue: Vec<_> = overdue.collect();
+            overdue.sort_unstable_by_key(|(by, _)| std::cmp::Reverse(*by));
+            overdue.truncate((self.max / part).max(1));
+            if !overdue.is_empty() {
+                overdue.iter().for_each(|(_, connection)| connection.cut.cancel());
+                self.crowded.increment(overdue.len() as u64);
+                return overdue.len();
             }
         }
         0

@@ -4,6 +4,11 @@
 //! - [`config`]     file, then environment, then flags
 //! - [`boot`]       open the database, read the keys, start the service
 //! - [`listener`]   accept connections, bound them, stop gracefully
+//! - [`tls`]        the certificate, and its replacement while running
+//! - `connections`  who is connected, and who goes first when there are too many
+//! - `descriptors`  how many connections the system allows
+//! - [`door`]       what every request passes: whose word about addresses counts
+//! - [`metrics`]    what happens, in numbers
 //! - [`lingering`]  what HTTP itself refuses, in the contract's envelope
 //! - [`router`]     which path goes where
 //! - [`device_api`] the device contract over HTTP
@@ -15,9 +20,9 @@ pub mod basemap;
 pub mod boot;
 pub mod cli;
 pub mod config;
-pub mod device_api;
 mod connections;
 mod descriptors;
+pub mod device_api;
 pub mod door;
 mod lingering;
 pub mod listener;

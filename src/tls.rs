@@ -4,7 +4,7 @@
 //! plain HTTP to this port is told so in the contract's envelope.
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -51,8 +51,8 @@ impl Tls {
     /// When either cannot be read, or they do not belong together.
     pub fn load(certificate_file: &Path, key_file: &Path) -> anyhow::Result<Self> {
         let files = Files { certificate: certificate_file.to_owned(), key: key_file.to_owned() };
-        let stamp = files.stamp();
-        let certificate = Arc::new(Certificate { current: RwLock::new(Arc::new(files.read()?)), files, first: stamp });
+        let last = Mutex::new(files.stamp());
+        let certificate = Arc::new(Certificate { current: RwLock::new(Arc::new(files.read()?)), files, last });
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .context("the TLS library knows no protocol version")?
@@ -67,17 +67,19 @@ impl Tls {
 
     /// Follows the files until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
-        let mut known = self.certificate.first.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(WATCH_EVERY) => {}
             }
-            let certificate = self.certificate.clone();
-            let last = known.clone();
-            let looked = tokio::task::spawn_blocking(move || certificate.look(&last)).await;
-            known = looked.unwrap_or(known);
+            let tls = self.clone();
+            let _ = tokio::task::spawn_blocking(move || tls.look()).await;
         }
+    }
+
+    /// Takes over what the files say, if they changed since the last look. Blocks while it reads them.
+    pub fn look(&self) -> Look {
+        self.certificate.look()
     }
 
     pub(crate) async fn greet(&self, socket: TcpStream) -> Greeting {
@@ -103,11 +105,22 @@ impl Tls {
     }
 }
 
+/// What a look at the files found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Unchanged,
+    /// A new certificate is in use.
+    Taken,
+    /// What is there now cannot be used; the one before stays.
+    Broken,
+}
+
 /// What is presented to everybody, whatever name they ask for.
 struct Certificate {
     files: Files,
     current: RwLock<Arc<CertifiedKey>>,
-    first: Stamp,
+    /// How the files looked the last time.
+    last: Mutex<Stamp>,
 }
 
 impl fmt::Debug for Certificate {
@@ -123,27 +136,28 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Certificate {
-    /// Takes over what the files say if they changed since `last`; answers what they look like now.
-    fn look(&self, last: &Stamp) -> Stamp {
+    fn look(&self) -> Look {
+        let mut last = self.last.lock().unwrap_or_else(|e| e.into_inner());
         // The look comes before the reading: a change in between is noticed the next time.
         let stamp = self.files.stamp();
         if stamp == *last {
-            return stamp;
+            return Look::Unchanged;
         }
-        let outcome = match self.files.read() {
+        *last = stamp;
+        let (found, outcome) = match self.files.read() {
             Ok(new) => {
                 *self.current.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(new);
                 tracing::info!(file = %self.files.certificate.display(), "the new TLS certificate is in use");
-                "taken"
+                (Look::Taken, "taken")
             }
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::error!(error, "the new TLS certificate cannot be used; the one before stays in use");
-                "broken"
+                (Look::Broken, "broken")
             }
         };
         counter!("ccms_tls_certificate_reloads_total", "outcome" => outcome).increment(1);
-        stamp
+        found
     }
 }
 
