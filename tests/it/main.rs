@@ -6,10 +6,13 @@
 //! - [`operator`]   a person: commands, approves, looks
 //! - [`answer`]     what came back, and the checks of the documented envelope
 //! - [`database`]   a fresh database per test, on both engines (`on_both!`)
+//! - [`process`]    the server's binary, when it takes a process to see it
 //! - [`watched`]    a store that counts, fails or holds back on demand
 //!
-//! and these are the tests: [`architecture`], [`contract`], [`enrolment`], [`tokens`], [`commands`], [`status`],
-//! [`durability`], [`bad_input`], [`sockets`], [`night`] (virtual time), [`ledger`] (killed processes).
+//! and these are the tests: [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
+//! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
+//! [`durability`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`rights`], [`night`] (virtual time), [`ledger`]
+//! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
 #[macro_use]
@@ -19,16 +22,23 @@ mod answer;
 mod city;
 mod controller;
 mod operator;
+mod process;
 mod watched;
 
 mod architecture;
 mod bad_input;
 mod commands;
 mod contract;
+mod credentials;
 mod durability;
 mod enrolment;
 mod ledger;
+mod metrics;
 mod night;
+mod reclaim;
+mod rights;
+mod rotation;
 mod sockets;
 mod status;
+mod tls;
 mod tokens;

@@ -1,17 +1,22 @@
 //! The real listener on a loopback port: slow heads, too many connections, broken HTTP, and a stop while requests wait.
-use std::net::SocketAddr;
+//! Then the real process: thousands that connect and ask nothing, and bodies that unpack to a gigabyte.
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ccms::config::Limits;
 use ccms::listener;
 use ccms_core::reading::PowerState;
+use ccms_service::metrics::Stopwatch;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::city::{City, eventually};
+use crate::controller::example;
+use crate::process::{Process, Settings};
 
 const DEVICE: &str = "IMEI:351234567890123";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -159,4 +164,153 @@ on_both! {
         let city = city.restarts().await;
         assert_eq!(city.log().await.len(), 1);
     }
+}
+
+/// Sockets that are kept open, by those who hold them half-open and by how many descriptors the server may have.
+const HALF_OPEN: usize = 3_000;
+/// How long the healthy device is watched beside them.
+const WATCHED: Duration = Duration::from_secs(4);
+
+/// A device that reports and polls as fast as it is answered, on a kept connection and on ever new ones.
+struct Healthy {
+    http: [reqwest::Client; 2],
+    base: String,
+    token: String,
+    asked: u32,
+    served: u32,
+}
+
+impl Healthy {
+    async fn configures(server: &Process) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = |idle| {
+            let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5));
+            builder.pool_max_idle_per_host(idle).build().expect("a client")
+        };
+        let http = [client(1), client(0)];
+        let base = format!("http://{}/api/device/{DEVICE}", server.address);
+        let mut body: Value = serde_json::from_slice(&example("configure-request.json")).expect("an example");
+        body["device_id"] = DEVICE.into();
+        let asked = http[0].post(format!("{base}/configure")).json(&body).send().await.expect("an answer");
+        let answer: Value = asked.json().await.expect("JSON");
+        let token = answer["device_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned();
+        Self { http, base, token, asked: 0, served: 0 }
+    }
+
+    async fn reports_and_polls(&mut self) {
+        let mut body: Value = serde_json::from_slice(&example("status-request.json")).expect("an example");
+        body["device_id"] = DEVICE.into();
+        body["seq"] = self.asked.into();
+        for http in &self.http {
+            let status = http.post(format!("{}/status", self.base)).json(&body);
+            let poll = http.get(format!("{}/commands", self.base));
+            for request in [status, poll] {
+                self.asked += 1;
+                match request.bearer_auth(&self.token).send().await {
+                    Ok(answer) if answer.status() == 200 => self.served += 1,
+                    Ok(answer) => {
+                        // One that asks more than its share is told so, at once and in order: that is service, too.
+                        let said = answer.json::<Value>().await.unwrap_or_default();
+                        self.served += u32::from(said["code"] == "RATE_LIMITED");
+                    }
+                    Err(error) => println!("{error:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// Keeps a connection that never becomes a request, and opens the next when it is cut.
+async fn holds_half_open(no: usize, server: SocketAddr) {
+    let head = format!("POST /api/device/{DEVICE}/configure HTTP/1.1\r\nhost: x\r\n");
+    let said: &[u8] = match no % 3 {
+        0 => b"",
+        1 => head.as_bytes(),
+        // A whole head, and a body that never comes.
+        _ => &[head.as_bytes(), b"content-length: 99\r\n\r\n{"].concat(),
+    };
+    loop {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let from = Ipv4Addr::new(127, 0, 0, u8::try_from(2 + no % 30).unwrap());
+        socket.bind(SocketAddr::from((from, 0))).expect("a loopback address");
+        if let Ok(mut socket) = socket.connect(server).await
+            && socket.write_all(said).await.is_ok()
+        {
+            let _ = socket.read(&mut [0; 512]).await;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// On a process of its own, with SQLite: what is watched here happens before any database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_half_open_connections_do_not_keep_a_device_out() {
+    let (_, hard) = rlimit::Resource::NOFILE.get().expect("a limit");
+    rlimit::Resource::NOFILE.set(hard, hard).expect("as many as are allowed");
+    // With the second they are more than may be open at all.
+    for descriptors in [4_096, 1_024] {
+        let environment = vec![("CCMS__METRICS__LISTEN", "127.0.0.1:0".to_owned())];
+        let settings = Settings { descriptors: Some(descriptors), environment, ..Settings::default() };
+        let server = Process::start(&settings);
+        let mut device = Healthy::configures(&server).await;
+        let mut others = JoinSet::new();
+        (0..HALF_OPEN).for_each(|no| {
+            others.spawn(holds_half_open(no, server.address));
+        });
+        let wanted = HALF_OPEN.min(descriptors as usize / 2);
+        eventually("they are connected", || async { open_connections(&server).await >= wanted }).await;
+        let watch = Stopwatch::start();
+        while watch.elapsed() < WATCHED {
+            device.reports_and_polls().await;
+        }
+        let ratio = f64::from(device.served) / f64::from(device.asked);
+        println!("{descriptors} descriptors: {} of {} served", device.served, device.asked);
+        assert!(ratio >= 0.999, "{} of {} with {descriptors} descriptors", device.served, device.asked);
+        assert!(open_connections(&server).await <= descriptors as usize, "and the cap follows the descriptors");
+        others.shutdown().await;
+    }
+}
+
+async fn open_connections(server: &Process) -> usize {
+    let address = server.metrics.expect("metrics");
+    let text = reqwest::get(format!("http://{address}/metrics")).await.expect("an answer").text().await.expect("text");
+    let line = text.lines().find_map(|l| l.strip_prefix("ccms_connections_open{listener=\"http\"} "));
+    line.unwrap_or("0").parse().expect("a number")
+}
+
+/// Zeros that unpack to this many megabytes, as members of ten.
+fn bomb(megabytes: usize) -> Vec<u8> {
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![0; 1 << 20];
+    (0..10).for_each(|_| member.write_all(&zeros).expect("memory"));
+    member.finish().expect("memory").repeat(megabytes / 10)
+}
+
+/// On a process of its own, with SQLite: nothing of it reaches the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_unpacks_to_a_gigabyte_is_refused_at_once_and_takes_no_memory() {
+    let server = Process::start(&Settings::default());
+    let mut device = Healthy::configures(&server).await;
+    // Few enough that it does not ask more than its share.
+    for _ in 0..3 {
+        device.reports_and_polls().await;
+    }
+    let (before, _) = server.memory_kib();
+    for megabytes in [10, 200, 1_000] {
+        let bytes = bomb(megabytes);
+        for route in ["status", "configure"] {
+            let watch = Stopwatch::start();
+            let request = device.http[0].post(format!("{}/{route}", device.base)).header("content-encoding", "gzip");
+            let answer = request.bearer_auth(&device.token).body(bytes.clone()).send().await.expect("an answer");
+            let took = watch.elapsed();
+            assert_eq!(answer.status(), 400, "{megabytes} MB to {route}");
+            let code = answer.json::<Value>().await.expect("JSON")["code"].clone();
+            assert_eq!(code, "BODY_TOO_LARGE", "{megabytes} MB to {route}");
+            println!("{megabytes} MB in {} bytes to {route}: {code} after {took:?}", bytes.len());
+            assert!(took < Duration::from_secs(1), "{megabytes} MB to {route} took {took:?}");
+        }
+    }
+    let (_, most) = server.memory_kib();
+    println!("memory: {before} KiB before, {most} KiB at most");
+    assert!(most.saturating_sub(before) <= 16 * 1024, "{before} KiB before, {most} KiB at most");
 }
