@@ -6,7 +6,7 @@ use ccms_core::ids::CommandId;
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::time::{TimeOfDay, UtcMillis};
-use ccms_store::AuditEntry;
+use ccms_store::{Access, AuditEntry};
 use serde_json::{Value, json};
 
 use crate::city::City;
@@ -119,6 +119,7 @@ async fn put_commands(city: &City, documented: &Value) {
             priority: Priority::parse(&text("priority")).unwrap(),
             state: CommandState::Queued,
             requested_by: "the document".into(),
+            reason: None,
             requested_at,
             expires_at: requested_at.plus_seconds(kind.default_life_s()),
             delivered_at: None,
@@ -133,7 +134,7 @@ async fn put_commands(city: &City, documented: &Value) {
             target: "SL001".into(),
             detail: json!({}),
         };
-        city.store.inner().enqueue_command(&command, &audit).await.unwrap();
+        city.store.inner().enqueue_commands(&[command], &audit).await.unwrap();
     }
 }
 

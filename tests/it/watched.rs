@@ -104,7 +104,6 @@ passes_on! {
         fn log_after(after: LogPosition, limit: u32) -> Vec<(LogPosition, ReadingRow)>;
         fn write_checkpoint(upto: LogPosition, rows: &[CheckpointRow]) -> ();
         fn checkpoint() -> (LogPosition, Vec<CheckpointRow>);
-        fn enqueue_command(command: &Command, audit: &AuditEntry) -> Vec<CommandId>;
         fn change_commands(changes: &[CommandChange]) -> Vec<bool>;
         fn command(id: &CommandId) -> Option<Command>;
         fn live_commands() -> Vec<Command>;

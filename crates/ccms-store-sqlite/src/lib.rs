@@ -167,9 +167,6 @@ impl Store for SqliteStore {
         checkpoint::read(self).await
     }
 
-    async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-        orders::enqueue(self, std::slice::from_ref(command), audit).await
-    }
     async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>> {
         commands::change(self, changes).await
     }

@@ -133,14 +133,7 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Syn
     /// The checkpoint's log position (0 if none was written) and all its rows.
     async fn checkpoint(&self) -> StoreResult<(LogPosition, Vec<CheckpointRow>)>;
 
-    // ---- commands ------------------------------------------------------------------------------------------------
-
-    /// Inserts `command` (state queued), marks every live command of the same light and type superseded at
-    /// `command.requested_at`, and writes `audit`, in one transaction. Answers the ids that were superseded.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when the id is taken; nothing is superseded then.
-    async fn enqueue_command(&self, command: &Command, audit: &AuditEntry) -> StoreResult<Vec<CommandId>>;
+    // ---- commands; `Access` gives them and takes them back ------------------------------------------------------
 
     /// Applies changes of state in one transaction, in order. A change whose `from` is no longer the stored state is left
     /// out; answers, per change, whether it was applied. A state that is not live sets `finished_at` to `at`.

@@ -40,7 +40,7 @@ pub async fn every_field_comes_back(database: Arc<dyn Database>) {
         sunrise_time: time("06:00:01"),
         sunset_time: time("18:30:59"),
     });
-    let kinds = [ON, OFF, DIM, CommandKind::Brightness(0), CommandKind::Brightness(100), night];
+    let kinds = [ON, OFF, DIM, CommandKind::Brightness(0), CommandKind::Brightness(100), night, CommandKind::Reset];
     for (n, kind) in (1..).zip(kinds) {
         let plain = command(&format!("PLAIN_{n}"), &device, &light, kind, n);
         let full = Command {
