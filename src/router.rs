@@ -32,7 +32,7 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 
 pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
     Router::new()
-        .merge(device_api::routes(ccms, &config.limits))
+        .merge(device_api::routes(ccms, &config.limits, stop.clone()))
         .merge(health_routes(ccms))
         .merge(screen(config, ccms, leptos, stop))
         .layer(PropagateRequestIdLayer::x_request_id())
@@ -94,4 +94,10 @@ fn screen(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancellatio
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
         .layer(fixed(header::REFERRER_POLICY, "same-origin"))
+        .layer(fixed(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(fixed(header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .layer(fixed(
+            header::HeaderName::from_static("permissions-policy"),
+            "geolocation=(), camera=(), microphone=(), payment=(), usb=()",
+        ))
 }

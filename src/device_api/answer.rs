@@ -5,14 +5,11 @@ use ccms_core::wire::envelope::ErrorCode;
 use ccms_service::{Refusal, metrics};
 use serde::Serialize;
 
-/// 200 with the body, or the refusal in the documented envelope.
-pub(super) fn answer<T: Serialize>(result: Result<T, Refusal>) -> Response {
-    match result {
-        Ok(body) => json(StatusCode::OK, &body),
-        Err(refusal) => refuse(&refusal),
-    }
+pub(super) fn ok(body: &impl Serialize) -> Response {
+    json(StatusCode::OK, body)
 }
 
+/// The refusal in the documented envelope.
 pub(super) fn refuse(refusal: &Refusal) -> Response {
     metrics::refused(refusal.code);
     tracing::debug!(code = refusal.code.as_str(), message = refusal.message, "device refused");

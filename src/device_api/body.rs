@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
-use ccms_core::limits::{BODY_BYTES_MAX, BODY_DECODED_BYTES_MAX};
+use ccms_core::limits::BODY_BYTES_MAX;
 use ccms_core::wire::envelope::ErrorCode;
 use ccms_service::Refusal;
 use flate2::read::MultiGzDecoder;
@@ -25,40 +25,46 @@ pub(super) struct Received {
     pub body: Bytes,
 }
 
-/// The head and the whole body, as it was sent and unpacked.
-pub(super) async fn read(request: Request, timeout: Duration) -> Result<Received, Refusal> {
+/// The head and the whole body, as it was sent and unpacked to `bytes_max` at most.
+pub(super) async fn read(request: Request, timeout: Duration, bytes_max: usize) -> Result<Received, Refusal> {
     let (head, body) = request.into_parts();
-    let raw = tokio::time::timeout(timeout, collect(body))
+    let raw = tokio::time::timeout(timeout, collect(body, BODY_BYTES_MAX))
         .await
         .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??;
     let encoding = head.headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
     match encoding.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "identity") if raw.len() > bytes_max => Err(too_large(bytes_max)),
         None | Some("" | "identity") => Ok(Received { head, body: raw.clone(), raw }),
-        Some("gzip" | "x-gzip") => Ok(Received { head, body: gunzip(&raw)?, raw }),
+        Some("gzip" | "x-gzip") => Ok(Received { head, body: gunzip(&raw, bytes_max)?, raw }),
         Some(_) => Err(Refusal::new(ErrorCode::BadRequest, "Content-Encoding is gzip or absent")),
     }
 }
 
-async fn collect(mut body: Body) -> Result<Bytes, Refusal> {
+/// Listens to a body that nobody will read, within the same bounds, and keeps nothing of it.
+pub(super) async fn ignore(request: Request, timeout: Duration) {
+    let _ = tokio::time::timeout(timeout, collect(request.into_body(), 0)).await;
+}
+
+async fn collect(mut body: Body, kept_max: usize) -> Result<Bytes, Refusal> {
     let (mut kept, mut seen) = (BytesMut::new(), 0usize);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body could not be read to its end"))?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();
-        if seen <= BODY_BYTES_MAX {
+        if seen <= kept_max {
             kept.extend_from_slice(&data);
         } else if seen > DRAIN_BYTES_MAX {
             break;
         }
     }
-    if seen > BODY_BYTES_MAX { Err(too_large(BODY_BYTES_MAX)) } else { Ok(kept.freeze()) }
+    if seen > kept_max { Err(too_large(kept_max)) } else { Ok(kept.freeze()) }
 }
 
-fn gunzip(packed: &[u8]) -> Result<Bytes, Refusal> {
+fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Bytes, Refusal> {
     let mut plain = Vec::new();
-    let mut decoder = MultiGzDecoder::new(packed).take(BODY_DECODED_BYTES_MAX as u64 + 1);
+    let mut decoder = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1);
     decoder.read_to_end(&mut plain).map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body is not valid gzip"))?;
-    if plain.len() > BODY_DECODED_BYTES_MAX { Err(too_large(BODY_DECODED_BYTES_MAX)) } else { Ok(plain.into()) }
+    if plain.len() > bytes_max { Err(too_large(bytes_max)) } else { Ok(plain.into()) }
 }
 
 fn too_large(limit: usize) -> Refusal {

@@ -141,8 +141,10 @@ impl Ccms {
     pub async fn move_alert(&self, by: MayAcknowledge<'_>, no: i64, to: AlertState) -> Result<AlertView, ServiceError> {
         let known = self.store().alert(no).await?.filter(|a| self.sees_alert(by.who(), a));
         let known = known.ok_or(ServiceError::NotFound)?;
-        let invalid =
-            || ServiceError::Invalid { field: "state", message: format!("This alert is {} already.", known.state.as_str()) };
+        let invalid = || ServiceError::Invalid {
+            field: "state",
+            message: format!("This alert is {} already.", known.state.as_str()),
+        };
         let action = match to {
             AlertState::Open => return Err(invalid()),
             AlertState::Acknowledged => "alert.acknowledge",
@@ -160,7 +162,8 @@ impl Ccms {
             return true;
         }
         let live = self.live().read();
-        let of_device = || alert.device_no.and_then(|no| live.device(no)).map(|d| d.lights.as_slice()).unwrap_or_default();
+        let of_device =
+            || alert.device_no.and_then(|no| live.device(no)).map(|d| d.lights.as_slice()).unwrap_or_default();
         let lights = alert.light_no.as_ref().map_or_else(of_device, std::slice::from_ref);
         lights.iter().any(|no| live.light(*no).is_some_and(|l| who.sees(&l.record)))
     }

@@ -73,9 +73,8 @@ impl Ccms {
     fn take_due(&self, who: &DeviceIdentity, now: UtcMillis) -> Result<Vec<Command>, Refusal> {
         let mut live = self.live().write();
         // A poll may have waited while its device was revoked.
-        let valid = live
-            .device(who.no)
-            .is_some_and(|d| d.record.state == DeviceState::Claimed && d.record.epoch == who.epoch);
+        let valid =
+            live.device(who.no).is_some_and(|d| d.record.state == DeviceState::Claimed && d.record.epoch == who.epoch);
         if !valid {
             return Err(Refusal::unauthorized("The device token is no longer valid; configure again"));
         }

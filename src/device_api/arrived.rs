@@ -1,0 +1,97 @@
+//! A request on its way in: who speaks, whether there is room for it now, its body, and whether the body is as it was sent.
+//! In this order, so that nobody's body costs more than listening before it is known whose it is.
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request};
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use ccms_core::ids::DeviceId;
+use ccms_core::wire::envelope::ErrorCode;
+use ccms_service::{Caller, DeviceIdentity, Refusal};
+
+use super::routes::{DeviceRoute, Proof};
+use super::{Context, bearer, body};
+
+pub(super) type DevicePath = Result<Path<String>, PathRejection>;
+
+pub(super) struct Arrived {
+    pub id: DeviceId,
+    /// Who proved to be the device in the path; always there on routes that take a token.
+    pub who: Option<DeviceIdentity>,
+    pub headers: HeaderMap,
+    pub query: Option<String>,
+    /// As it was sent, for signatures.
+    pub raw: Bytes,
+    /// The same, unpacked.
+    pub body: Bytes,
+    /// Which route it came to.
+    pub route: &'static str,
+}
+
+impl Arrived {
+    pub async fn new(c: &Context, path: DevicePath, request: Request, route: &DeviceRoute) -> Result<Self, Refusal> {
+        let id = device_id(path)?;
+        let who = match let_in(c, &id, bearer::token(request.headers()), route).await {
+            Ok(who) => who,
+            Err(refusal) => {
+                // Its sender gets to read the answer.
+                body::ignore(request, c.body_timeout).await;
+                return Err(refusal);
+            }
+        };
+        let body::Received { head, raw, body } = body::read(request, c.body_timeout, route.body_bytes_max).await?;
+        let query = head.uri.query().map(str::to_owned);
+        let arrived = Self { id, who, headers: head.headers, query, raw, body, route: route.name };
+        if let Some(who) = &arrived.who {
+            c.ccms.check_signature(who, arrived.signature(), &arrived.raw)?;
+        }
+        Ok(arrived)
+    }
+
+    pub fn who(&self) -> Result<&DeviceIdentity, Refusal> {
+        self.who.as_ref().ok_or_else(|| Refusal::unauthorized("A device token is required; configure first"))
+    }
+
+    pub fn bearer(&self) -> Option<&str> {
+        bearer::token(&self.headers)
+    }
+
+    pub fn signature(&self) -> Option<&str> {
+        bearer::signature(&self.headers)
+    }
+}
+
+/// Who speaks, counted against whose share it is.
+async fn let_in(
+    c: &Context,
+    id: &DeviceId,
+    bearer: Option<&str>,
+    route: &DeviceRoute,
+) -> Result<Option<DeviceIdentity>, Refusal> {
+    let usage = match (route.proof, bearer) {
+        (Proof::Weighed, _) => {
+            c.ccms.admit_configure(id, bearer)?;
+            return Ok(None);
+        }
+        (Proof::TokenOrNone, None) => {
+            c.ccms.admit(Caller::Unproven(id), route.traffic)?;
+            return Ok(None);
+        }
+        (Proof::Token(usage), _) => usage,
+        (Proof::TokenOrNone, Some(_)) => ccms_service::TokenUse::Command,
+    };
+    match c.ccms.authenticate(id, bearer, usage).await {
+        Ok(who) => {
+            c.ccms.admit(Caller::Proven(&who), route.traffic)?;
+            Ok(Some(who))
+        }
+        Err(refusal) => {
+            c.ccms.admit(Caller::Unproven(id), route.traffic)?;
+            Err(refusal)
+        }
+    }
+}
+
+fn device_id(path: DevicePath) -> Result<DeviceId, Refusal> {
+    let text = path.map_err(|_| Refusal::new(ErrorCode::BadRequest, "The device id in the path cannot be read"))?.0;
+    DeviceId::parse(&text).map_err(|e| Refusal::new(ErrorCode::BadRequest, e.to_string()))
+}
