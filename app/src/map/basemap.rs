@@ -1,6 +1,6 @@
 //! The city's own GeoJSON as a quiet ground: water, green, buildings, roads, street names. Drawn in the theme's colours
 //! from paths that are built once. Browser only.
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use leptos::prelude::window;
 use wasm_bindgen::prelude::*;
@@ -9,7 +9,7 @@ use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, Path2d, Response};
 
 use super::geojson::{Collection, RoadClass, SHAPE_ZOOM, Shape, StreetName};
 use super::palette::Colours;
-use super::projection::{Camera, world_px};
+use super::projection::{Camera, around, world_px};
 
 /// Street names appear from here on.
 const NAMES_FROM_ZOOM: f64 = 16.5;
@@ -28,14 +28,23 @@ struct Paths {
 }
 
 pub struct Basemap {
-    /// Of the shapes, in the unit square.
-    origin: (f64, f64),
+    /// Of the shapes, in the unit square; the first shape's place where the city has no light to name one.
+    origin: Cell<Option<(f64, f64)>>,
+    /// `[x0, y0, x1, y1]` around all shapes, as the shapes count.
+    extent: Cell<Option<[f64; 4]>>,
     paths: RefCell<Paths>,
 }
 
 impl Basemap {
-    pub fn new(origin: (f64, f64)) -> Self {
-        Self { origin, paths: RefCell::default() }
+    pub fn new(origin: Option<(f64, f64)>) -> Self {
+        Self { origin: Cell::new(origin), extent: Cell::default(), paths: RefCell::default() }
+    }
+
+    /// `[x0, y0, x1, y1]` of the ground in the unit square.
+    pub fn extent(&self) -> Option<[f64; 4]> {
+        let ((x, y), [x0, y0, x1, y1]) = (self.origin.get()?, self.extent.get()?);
+        let scale = world_px(SHAPE_ZOOM);
+        Some([x + x0 / scale, y + y0 / scale, x + x1 / scale, y + y1 / scale])
     }
 
     /// Fetches the named layers, one after the other; calls `arrived` after each. A layer that fails is left out.
@@ -49,7 +58,11 @@ impl Basemap {
     }
 
     fn keep(&self, name: &str, collection: &Collection) {
-        let shapes = collection.shapes(self.origin);
+        let Some(origin) = self.origin.get().or_else(|| collection.first()) else { return };
+        self.origin.set(Some(origin));
+        let shapes = collection.shapes(origin);
+        let corners = self.extent.get().into_iter().flat_map(|[x0, y0, x1, y1]| [(x0, y0), (x1, y1)]);
+        self.extent.set(around(corners.chain(shapes.iter().flat_map(|shape| shape.points.iter().copied()))));
         let all = || path(&shapes, |_| true);
         let of = |class| path(&shapes, move |shape| shape.road.unwrap_or(RoadClass::Street) == class);
         let mut paths = self.paths.borrow_mut();
@@ -61,16 +74,16 @@ impl Basemap {
                 paths.paths = of(RoadClass::Path);
                 paths.streets = of(RoadClass::Street);
                 paths.main = of(RoadClass::Main);
-                paths.names = collection.names(self.origin);
+                paths.names = collection.names(origin);
             }
         }
     }
 
     pub fn draw(&self, context: &CanvasRenderingContext2d, camera: &Camera, ratio: f64, colours: &Colours) {
-        let paths = self.paths.borrow();
+        let (paths, Some(origin)) = (self.paths.borrow(), self.origin.get()) else { return };
         let scale = (camera.zoom - SHAPE_ZOOM).exp2();
         let world = world_px(camera.zoom);
-        let (left, top) = (self.origin.0 * world - camera.left, self.origin.1 * world - camera.top);
+        let (left, top) = (origin.0 * world - camera.left, origin.1 * world - camera.top);
         _ = context.set_transform(scale * ratio, 0.0, 0.0, scale * ratio, left * ratio, top * ratio);
         let fill = |path: &Option<Path2d>, colour: &str| {
             if let Some(path) = path {

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{address, stage};
 use crate::bound::{flag, text};
-use crate::frame::City;
+use crate::frame::{City, use_me};
 use crate::icons::{Icon, icon, mark};
 use crate::live::Live;
 
@@ -12,11 +12,7 @@ use crate::live::Live;
 pub fn MapTools() -> impl IntoView {
     let city = expect_context::<City>().0;
     let attribution = city.with_value(|city| city.map.attribution.clone());
-    let fit = move |_| {
-        if let Some(bounds) = city.with_value(|city| city.map.bounds) {
-            stage::with(|stage| stage.show(bounds));
-        }
-    };
+    let fit = move |_| _ = stage::with(|stage| stage.show_city(true));
     view! {
         <div class="map-tools" role="group" aria-label="Zoom">
             <button type="button" class="tool" aria-label="Zoom in" on:click=move |_| _ = stage::with(|s| s.zoom_by(1.0))>
@@ -52,6 +48,7 @@ pub fn Legend(only: Memo<Option<Indicator>>) -> impl IntoView {
                 <li>{mark(Indicator::Gray)}"Never seen"</li>
                 <li><span class="swatch lit"></span>"Filled with a glow: the lamp burns"</li>
                 <li><span class="swatch off"></span>"Ring: the lamp is off"</li>
+                <li><span class="swatch asked"></span>"Blue ring around: a command is under way"</li>
             </ul>
         </details>
         <p class="map-note" role="status" hidden=flag(move || filtered().is_none())>
@@ -64,12 +61,14 @@ pub fn Legend(only: Memo<Option<Indicator>>) -> impl IntoView {
 /// An empty city says how it comes to lights.
 #[component]
 pub fn NoLights() -> impl IntoView {
-    let live = expect_context::<Live>();
+    let (live, me) = (expect_context::<Live>(), use_me());
     view! {
         <section class="map-empty card" hidden=flag(move || live.counts.get().total() != 0)>
             <h2>"No lights yet"</h2>
             <p>"A light appears here by itself when its controller reports for the first time."</p>
-            <p>"To see a city right away, run "<code>"scripts/demo"</code>". Where controllers must be let in, they wait under "<a href="/devices">"Devices"</a>"."</p>
+            {me.may_commission.then(|| view! {
+                <p>"Where controllers must be let in, they wait under "<a href="/devices">"Devices"</a>"."</p>
+            })}
         </section>
     }
 }

@@ -98,6 +98,17 @@ pub struct StreetName {
 }
 
 impl Collection {
+    /// A place of the collection in the unit square.
+    pub fn first(&self) -> Option<(f64, f64)> {
+        let Position(lon, lat) = self.features.iter().find_map(|feature| match feature.geometry.as_ref()? {
+            Geometry::LineString(line) => line.first(),
+            Geometry::MultiLineString(lines) | Geometry::Polygon(lines) => lines.iter().flatten().next(),
+            Geometry::MultiPolygon(polygons) => polygons.iter().flatten().flatten().next(),
+            Geometry::Point(_) | Geometry::MultiPoint(_) => None,
+        })?;
+        Some(world(*lat, *lon))
+    }
+
     /// All lines and rings.
     pub fn shapes(&self, origin: (f64, f64)) -> Vec<Shape> {
         let mut shapes = Vec::with_capacity(self.features.len());

@@ -85,7 +85,10 @@ pub fn draw(
         let singles: Vec<usize> = found.iter().filter_map(|c| c.single).collect();
         stamps(pen, fleet, &singles, sprites);
         found.iter().filter(|c| c.single.is_none()).for_each(|cluster| donut(pen, cluster));
-        selected(pen, fleet, emphasis);
+        match emphasis.selected.filter(|i| *i < fleet.len()).and_then(|i| gathered(&found, fleet, i)) {
+            Some(cluster) => halo(pen, pen.camera.to_screen(cluster.x, cluster.y), radius_px(cluster.count()) + 4.0),
+            None => selected(pen, fleet, emphasis),
+        }
         return found;
     }
     if lights.len() > STAMPS_MAX {
@@ -136,9 +139,19 @@ fn ring(pen: &Pen<'_>, (x, y): (f64, f64), radius: f64, colour: &str, width: f64
 fn selected(pen: &Pen<'_>, fleet: &Fleet, emphasis: &Emphasis) {
     let Some(i) = emphasis.selected.filter(|i| *i < fleet.len()) else { return };
     let at = pen.camera.to_screen(fleet.x[i], fleet.y[i]);
-    let radius = diameter_px(pen.camera.zoom) / 2.0 + 5.0;
+    halo(pen, at, diameter_px(pen.camera.zoom) / 2.0 + 5.0);
+}
+
+fn halo(pen: &Pen<'_>, at: (f64, f64), radius: f64) {
     ring(pen, at, radius, &pen.colours.ground, 5.0);
     ring(pen, at, radius, &pen.colours.halo, 2.5);
+}
+
+/// The donut that a light went into: the halo goes around it and leaves its count readable.
+fn gathered<'a>(found: &'a [Cluster], fleet: &Fleet, i: usize) -> Option<&'a Cluster> {
+    let (x, y) = (fleet.x[i], fleet.y[i]);
+    let holds = |[x0, y0, x1, y1]: [f64; 4]| (x0..=x1).contains(&x) && (y0..=y1).contains(&y);
+    found.iter().find(|c| c.single.is_none() && holds(c.bounds))
 }
 
 fn label(pen: &Pen<'_>, fleet: &Fleet, i: usize, strong: bool) {

@@ -18,6 +18,14 @@ pub fn place(x: f64, y: f64) -> (f64, f64) {
     ((PI * (1.0 - 2.0 * y)).sinh().atan().to_degrees(), (x - 0.5) * 360.0)
 }
 
+/// `[x0, y0, x1, y1]` around points; `None` when there are none.
+pub fn around(points: impl Iterator<Item = (f64, f64)>) -> Option<[f64; 4]> {
+    points.fold(None, |found, (x, y)| {
+        let [x0, y0, x1, y1] = found.unwrap_or([x, y, x, y]);
+        Some([x0.min(x), y0.min(y), x1.max(x), y1.max(y)])
+    })
+}
+
 /// Side of the world in pixels.
 pub fn world_px(zoom: f64) -> f64 {
     WORLD_PX * zoom.exp2()

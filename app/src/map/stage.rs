@@ -15,7 +15,7 @@ use super::grid::Grid;
 use super::leaflet::Board;
 use super::marks::{self, Emphasis, Pen};
 use super::palette::Colours;
-use super::projection::world;
+use super::projection::{around, place, world};
 use super::sheet::{Sheet, pixel_ratio};
 use super::sprites::Sprites;
 use crate::live::Fleet;
@@ -48,6 +48,8 @@ pub struct Stage {
     selected: RefCell<Option<String>>,
     pub(super) emphasis: Cell<Emphasis>,
     pub(super) picked: Picked,
+    /// No light yet.
+    empty: Cell<bool>,
     zooming: Cell<bool>,
     scheduled: Cell<bool>,
     ground_old: Cell<bool>,
@@ -58,9 +60,7 @@ impl Stage {
     /// Puts the map on `host`. `None` when the browser lacks what it needs.
     pub fn raise(host: &HtmlElement, map: &MapView, fleet: StoredValue<Fleet>, picked: Picked) -> Option<Rc<Self>> {
         let board = Board::new(host, map.bounds)?;
-        let origin = map
-            .bounds
-            .map_or((0.5, 0.5), |[south, west, north, east]| world((south + north) / 2.0, (west + east) / 2.0));
+        let origin = map.bounds.map(|[south, west, north, east]| world((south + north) / 2.0, (west + east) / 2.0));
         let stage = Rc::new(Self {
             host: host.clone(),
             ground: Sheet::new(&board.pane("ground"))?,
@@ -74,6 +74,7 @@ impl Stage {
             donuts: RefCell::default(),
             selected: RefCell::default(),
             emphasis: Cell::default(),
+            empty: Cell::new(map.bounds.is_none()),
             picked,
             zooming: Cell::new(false),
             scheduled: Cell::new(false),
@@ -137,6 +138,9 @@ impl Stage {
         let (stage, basemap) = (Rc::downgrade(self), self.basemap.clone());
         spawn_local(async move {
             basemap.load(&layers, || _ = stage.upgrade().map(|stage| stage.redraw(true))).await;
+            if let Some(stage) = stage.upgrade().filter(|stage| stage.empty.get()) {
+                stage.show_city(false);
+            }
         });
     }
 
@@ -150,6 +154,11 @@ impl Stage {
                 self.find_selected(fleet);
             }
         });
+        // The first light of an empty city: nobody has chosen a view yet that could be lost.
+        if self.empty.get() && self.fleet.with_value(|fleet| !fleet.is_empty()) {
+            self.empty.set(false);
+            self.show_city(true);
+        }
         self.redraw(false);
     }
 
@@ -184,8 +193,13 @@ impl Stage {
         self.board.zoom_by(steps);
     }
 
-    pub fn show(&self, bounds: [f64; 4]) {
-        self.board.show(bounds, true);
+    /// Shows all lights, or all ground where there are none yet.
+    pub fn show_city(&self, animate: bool) {
+        let lights = self.fleet.with_value(|fleet| around(fleet.x.iter().copied().zip(fleet.y.iter().copied())));
+        if let Some([x0, y0, x1, y1]) = lights.or_else(|| self.basemap.extent()) {
+            let ((north, west), (south, east)) = (place(x0, y0), place(x1, y1));
+            self.board.show([south, west, north, east], animate);
+        }
     }
 
     /// Asks for a drawing in the next frame: of the lights, and of the ground too if `all`.
