@@ -22,6 +22,11 @@ test('a controller waits, is approved, comes to life and obeys', async ({ browse
 
     await open(page, '/devices');
     await expect(page.getByTestId('waiting-device')).toContainText(['Market Square']);
+    // Nothing to act on lies beyond the edge of a phone.
+    const size = page.viewportSize();
+    await page.setViewportSize({ width: 360, height: 800 });
+    await expect(page.getByTestId('approve')).toBeInViewport({ ratio: 1 });
+    if (size) await page.setViewportSize(size);
     await page.getByTestId('approve').click();
     await expect(page.getByTestId('devices-empty')).toBeVisible();
 

@@ -13,16 +13,20 @@ pub fn DevicesPage() -> impl IntoView {
     let action = ServerAction::<Approve>::new();
     let devices = Resource::new_blocking(move || action.version().get(), |_| waiting());
     let refusal = move || action.value().get().and_then(Result::err).map(|error| error.to_string());
+    let let_in = move || action.value().get().is_some_and(|answer| answer.is_ok());
     view! {
         <Title text="Devices"/>
         <div class="sheet">
             <header class="sheet-head">
                 <div>
-                    <h1>"Devices that wait"</h1>
+                    <h1>"Waiting devices"</h1>
                     <p class="quiet">"Controllers that asked to be let in. Approve those you know; a controller fetches its key when it asks again."</p>
                 </div>
             </header>
             <p class="alert" role="alert" hidden=flag(move || refusal().is_none())>{text(move || refusal().unwrap_or_default())}</p>
+            <p class="notice" role="status" hidden=flag(move || !let_in())>
+                "Approved. The controller gets its key when it asks again; it has 24 hours for that."
+            </p>
             <Transition fallback=|| view! { <p class="quiet" role="status">"Asking who waits"</p> }>
                 {move || Suspend::new(async move {
                     match devices.await {
@@ -40,7 +44,7 @@ pub fn DevicesPage() -> impl IntoView {
 fn Nobody() -> impl IntoView {
     view! {
         <section class="card empty" data-testid="devices-empty">
-            <h2>"Nobody waits"</h2>
+            <h2>"No device is waiting"</h2>
             <p>"When a new controller asks to be let in and needs a person's approval, it appears here."</p>
             <p><a class="button" href="/map">"To the map"</a></p>
         </section>
@@ -61,13 +65,13 @@ fn Table(devices: Vec<PendingDevice>, action: ServerAction<Approve>) -> impl Int
         view! {
             <tr data-testid="waiting-device">
                 <th scope="row" class="mono">{id.clone()}</th>
-                <td>{device.reported_name}</td>
-                <td>{why}</td>
-                <td>{place}</td>
-                <td title=clock.date_time(first)>{text(move || clock.age(first))}</td>
-                <td title=clock.date_time(last)>{text(move || clock.age(last))}</td>
-                <td>{device.attempts}</td>
-                <td>
+                <td class="name">{device.reported_name}</td>
+                <td data-label="Why it waits">{why}</td>
+                <td data-label="Position">{place}</td>
+                <td data-label="First asked" title=clock.date_time(first)>{text(move || clock.age(first))}</td>
+                <td data-label="Last asked" title=clock.date_time(last)>{text(move || clock.age(last))}</td>
+                <td data-label="Times">{device.attempts}</td>
+                <td class="act">
                     <ActionForm action>
                         <input type="hidden" name="device" value=id.clone()/>
                         <button type="submit" class="button primary" data-testid="approve" aria-label=format!("Approve {id}")>"Approve"</button>
@@ -78,7 +82,7 @@ fn Table(devices: Vec<PendingDevice>, action: ServerAction<Approve>) -> impl Int
     };
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Waiting devices">
-            <table class="table">
+            <table class="table rows waiting-table">
                 <thead>
                     <tr>
                         <th scope="col">"Device"</th>

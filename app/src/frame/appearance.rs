@@ -27,7 +27,7 @@ impl Theme {
 
     pub const fn label(self) -> &'static str {
         match self {
-            Self::System => "As the system",
+            Self::System => "System",
             Self::Dark => "Dark",
             Self::Light => "Light",
         }

@@ -14,7 +14,6 @@ mod topbar;
 
 pub use api::{Look, look};
 pub use appearance::{Appearance, Palette, Theme};
-pub use topbar::meaning as indicator_word;
 
 use std::time::Duration;
 

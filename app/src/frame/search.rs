@@ -12,6 +12,7 @@ use leptos_router::hooks::use_navigate;
 
 use crate::bound::{flag, maybe, text};
 use crate::icons::{Icon, icon, mark};
+use crate::light::place;
 use crate::lights::{address as lights_address, find};
 
 /// Distance between the last key and the question to the server.
@@ -111,6 +112,7 @@ pub fn Search() -> impl IntoView {
     let found = move || hits.with(|h| h.as_ref().is_some_and(|h| !h.is_empty()));
     let hit_view = move |(i, hit): (usize, LightHit)| {
         let id = hit.light_id.to_string();
+        let (name, more) = place(&hit.name, &hit.address);
         let device = hit.device_id.map(|d| d.to_string()).unwrap_or_default();
         view! {
             <li
@@ -127,8 +129,8 @@ pub fn Search() -> impl IntoView {
             >
                 {mark(hit.indicator)}
                 <span class="hit-id">{hit.light_id.to_string()}</span>
-                <span class="hit-name">{hit.name}</span>
-                <span class="hit-more">{hit.address}</span>
+                <span class="hit-name">{name}</span>
+                <span class="hit-more">{more}</span>
                 <span class="hit-more mono">{device}</span>
             </li>
         }

@@ -34,7 +34,7 @@ pub const fn count_of(counts: &FleetCounts, indicator: Indicator) -> u32 {
 }
 
 /// What an indicator means, in a word or two.
-pub const fn meaning(indicator: Indicator) -> &'static str {
+const fn meaning(indicator: Indicator) -> &'static str {
     match indicator {
         Indicator::Green => "normal",
         Indicator::Yellow => "attention",

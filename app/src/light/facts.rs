@@ -8,20 +8,21 @@ use crate::bound::{flag, maybe, text};
 use crate::clock::{CityClock, span};
 use crate::icons::mark;
 
+/// The name of a place and what its address adds: many a name is the beginning of its address.
+pub fn place(name: &str, address: &str) -> (String, String) {
+    if address.starts_with(name) { (address.to_owned(), String::new()) } else { (name.to_owned(), address.to_owned()) }
+}
+
 #[component]
 pub fn Head(detail: RwSignal<LightDetail>) -> impl IntoView {
     let clock = expect_context::<CityClock>();
     let seen = move || detail.with(|d| d.last_contact).map(|at| clock.age(at));
-    let place =
-        move || detail.with(|d| [&d.name, &d.address].into_iter().find(|t| !t.is_empty()).cloned().unwrap_or_default());
-    let more = move || {
-        detail.with(|d| if d.name.is_empty() || d.name == d.address { String::new() } else { d.address.clone() })
-    };
+    let at = move || detail.with(|d| place(&d.name, &d.address));
     view! {
         <header class="drawer-head">
             <h2 class="mono" data-testid="light-id">{text(move || detail.with(|d| d.light_id.to_string()))}</h2>
-            <p class="drawer-name">{text(place)}</p>
-            <p class="quiet">{text(more)}</p>
+            <p class="drawer-name">{text(move || at().0)}</p>
+            <p class="quiet">{text(move || at().1)}</p>
         </header>
         <div class="verdict" data-indicator=text(move || detail.with(|d| d.indicator.as_str())) data-testid="verdict">
             {move || mark(detail.with(|d| d.indicator))}
@@ -49,10 +50,10 @@ pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
         None => ("By schedule".into(), words::scheduled(detail.with(|d| d.scheduled)).into()),
     };
     let delivered = move || match commanded() {
-        None => ("–", "nothing to deliver".into()),
+        None => ("–", "no command".into()),
         Some(c) => match (c.state, c.delivered_at) {
             (_, Some(at)) => ("Yes", clock.age(at)),
-            (CommandState::Queued, None) => ("Not yet", "at its next poll".into()),
+            (CommandState::Queued, None) => ("Not yet", "at next poll".into()),
             (_, None) => ("Yes", c.finished_at.map(|at| clock.age(at)).unwrap_or_default()),
         },
     };
@@ -114,5 +115,22 @@ pub fn Device(detail: RwSignal<LightDetail>) -> impl IntoView {
                 }).collect_view()}
             </dl>
         </section>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn a_place_is_not_said_twice() {
+        let said = |name, address| {
+            let (first, second) = place(name, address);
+            format!("{first} | {second}")
+        };
+        assert_eq!(said("Simonkatu 2", "Simonkatu 2, Helsinki"), "Simonkatu 2, Helsinki | ");
+        assert_eq!(said("Light 7", "Main Road"), "Light 7 | Main Road");
+        assert_eq!(said("", "Main Road"), "Main Road | ");
+        assert_eq!(said("Light 7", ""), "Light 7 | ");
     }
 }

@@ -15,7 +15,8 @@ mod timeline;
 mod words;
 
 pub use api::{Ask, Command, ShowLight, command, show_light};
-pub use words::{cause_short, power as power_word};
+pub use facts::place;
+pub use words::{cause_short, indicator as indicator_word, power as power_word};
 
 use ccms_core::ids::LightId;
 use ccms_core::view::{CommandView, LightDetail};

@@ -9,9 +9,8 @@ use leptos_router::hooks::use_query_map;
 use super::page;
 use crate::bound::{flag, text};
 use crate::clock::CityClock;
-use crate::frame::indicator_word;
 use crate::icons::mark;
-use crate::light::{cause_short, power_word};
+use crate::light::{cause_short, indicator_word, power_word};
 
 #[component]
 pub fn LightsPage() -> impl IntoView {
@@ -92,11 +91,11 @@ fn Table(rows: Rows, wanted: Wanted) -> impl IntoView {
             <tr data-testid="light-row">
                 <th scope="row"><a class="mono" href=map>{hit.light_id.to_string()}</a></th>
                 <td class="state">{mark(hit.indicator)}<span>{cause_short(hit.cause)}</span></td>
-                <td>{lamp}</td>
-                <td>{hit.name}</td>
-                <td>{hit.address}</td>
-                <td class="mono">{hit.device_id.map(|d| d.to_string())}</td>
-                <td title=seen.map(|at| clock.date_time(at))>{text(move || seen.map_or_else(|| "Never".into(), |at| clock.age(at)))}</td>
+                <td class="lamp">{lamp}</td>
+                <td class="name">{hit.name}</td>
+                <td class="address">{hit.address}</td>
+                <td class="controller mono">{hit.device_id.map(|d| d.to_string())}</td>
+                <td class="seen" title=seen.map(|at| clock.date_time(at))>{text(move || seen.map_or_else(|| "Never".into(), |at| clock.age(at)))}</td>
             </tr>
         }
     };
@@ -117,7 +116,7 @@ fn Table(rows: Rows, wanted: Wanted) -> impl IntoView {
     Either::Right(view! {
         <p class="quiet" role="status" data-testid="lights-total">{count}</p>
         <div class="scroll" tabindex="0" role="region" aria-label="Table of lights">
-            <table class="table">
+            <table class="table rows lights-table">
                 <thead>
                     <tr>
                         <th scope="col">"Light"</th>

@@ -152,9 +152,9 @@ pub fn Shortcuts(open: RwSignal<bool>) -> impl IntoView {
                 <dl class="keys">{KEYS.map(row).collect_view()}</dl>
                 <label class="check">
                     <input type="checkbox" prop:checked=move || on.get() on:change=choose/>
-                    <span>"Single keys act on the page"</span>
+                    <span>"Use single-key shortcuts"</span>
                 </label>
-                <p class="actions"><button class="button primary">"Close"</button></p>
+                <p class="actions"><button class="button primary" autofocus>"Close"</button></p>
             </form>
         </dialog>
     }
