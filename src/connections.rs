@@ -2,8 +2,8 @@
 //!
 //! A device needs a connection for milliseconds; whoever holds one without asking anything holds it at the others' cost.
 //! So at the cap the listener does not wait, it cuts: first those whose request does not arrive, head or body, then those
-//! that are kept alive for nothing, the most overdue first. A request whose answer is being worked on is never cut. No
-//! limit looks at addresses: a whole city sits behind one.
+//! that are kept alive for nothing, the most overdue first. A request whose answer is being worked on is not cut, unless
+//! its client does not take the answer. No limit looks at addresses: a whole city sits behind one.
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +22,9 @@ const TIGHT_HEAD: Duration = Duration::from_secs(2);
 const HEAD_GRACE: Duration = Duration::from_millis(500);
 const BODY_GRACE: Duration = Duration::from_secs(1);
 const IDLE_GRACE: Duration = Duration::from_secs(1);
+/// No answer is silent for longer: a poll may wait a minute, an event stream gives signs of life. What does not move for
+/// this long is not being read.
+const STUCK_GRACE: Duration = Duration::from_secs(90);
 /// The part of the cap that goes at once: of those we wait for, and of those that wait for nothing.
 const AWAITED_CUT_AT_ONCE: usize = 4;
 const IDLE_CUT_AT_ONCE: usize = 64;
@@ -140,6 +143,7 @@ impl Connections {
                 let grace = match doing {
                     Doing::Greeting if !idle => HEAD_GRACE,
                     Doing::Arriving if !idle => BODY_GRACE,
+                    Doing::Answering if !idle => STUCK_GRACE,
                     Doing::Idle if idle => IDLE_GRACE,
                     _ => return None,
                 };
@@ -202,6 +206,13 @@ impl Connection {
 pub(crate) struct Under {
     connection: Arc<Connection>,
     counter: fn(&Connection) -> &AtomicU32,
+}
+
+impl Under {
+    /// It goes on: something was sent.
+    pub fn moves(&self) {
+        self.connection.touch();
+    }
 }
 
 impl Drop for Under {
@@ -280,14 +291,14 @@ mod tests {
         let _answering = answering.connection.begins();
         let open = [&greeting, &slow, &idle, &answering];
         assert_eq!(all.shed(all.now()), 0, "everybody gets a moment");
-        let later = all.now() + Duration::from_secs(5);
-        for expected in [
-            [true, false, false, false],
-            [true, true, false, false],
-            [true, true, true, false],
-            [true, true, true, false],
+        for (seconds, expected) in [
+            (5, [true, false, false, false]),
+            (5, [true, true, false, false]),
+            (5, [true, true, true, false]),
+            (5, [true, true, true, false]),
+            (95, [true, true, true, true]),
         ] {
-            all.shed(later);
+            all.shed(all.now() + Duration::from_secs(seconds));
             assert_eq!(cut(open), expected);
         }
     }

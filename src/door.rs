@@ -49,7 +49,7 @@ impl Service<Request<Incoming>> for Door {
         });
         // A router is always ready.
         let answer = self.app.clone().call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Outgoing { body, _under: under })) })
+        Box::pin(async move { Ok(answer.await?.map(|body| Outgoing { body, under })) })
     }
 }
 
@@ -102,7 +102,7 @@ impl HttpBody for Arriving {
 /// An answer's body, whose connection is at work until its end.
 pub(crate) struct Outgoing {
     body: Body,
-    _under: Under,
+    under: Under,
 }
 
 impl HttpBody for Outgoing {
@@ -110,7 +110,9 @@ impl HttpBody for Outgoing {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.under.moves();
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
