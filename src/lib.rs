@@ -11,11 +11,13 @@
 //! - [`metrics`]    what happens, in numbers
 //! - [`lingering`]  what HTTP itself refuses, in the contract's envelope
 //! - [`router`]     which path goes where
+//! - [`api`]        the REST API for other systems, its description and its documentation
 //! - [`device_api`] the device contract over HTTP
 //! - [`live`]       the fleet snapshot and the event stream of the screen
 //! - [`basemap`]    the city's own GeoJSON as a map
 //! - [`session`]    web sessions over the store
 //! - [`origin`]     refuses writes that come from another site
+pub mod api;
 pub mod basemap;
 pub mod boot;
 pub mod cli;

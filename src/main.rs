@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Serve => ccms::cli::serve(&config),
         Command::CheckConfig => ccms::cli::check_config(&config),
         Command::Admin(command) => ccms::cli::admin(&config, &command),
+        Command::ApiKey(command) => ccms::cli::api_key(&config, &command),
         Command::Device(command) => ccms::cli::device(&config, &command),
         Command::Keys(command) => ccms::cli::keys(&config, &command),
         Command::Audit(command) => ccms::cli::audit(&config, &command),

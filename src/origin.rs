@@ -14,7 +14,7 @@ pub async fn check(request: Request, next: Next) -> Response {
 }
 
 /// A browser says where a request comes from; something that says neither is no browser and carries no cookie of a person.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+pub(crate) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     match text(header::HeaderName::from_static("sec-fetch-site")) {
         Some("same-origin" | "none") => return true,

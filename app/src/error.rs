@@ -85,6 +85,9 @@ mod outward {
                 ServiceError::Invalid { field, message } => {
                     Self::Invalid { field: field.to_string(), message: message.to_string() }
                 }
+                error @ (ServiceError::Conflict { .. } | ServiceError::Stale) => {
+                    Self::Invalid { field: String::new(), message: error.to_string() }
+                }
                 ServiceError::SignInRefused => Self::SignInRefused,
                 ServiceError::SignInLater { seconds } => Self::SignInLater { seconds: seconds.into() },
                 ServiceError::Unavailable => Self::Unavailable,

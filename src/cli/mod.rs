@@ -1,6 +1,7 @@
 //! The command line. Flags come last: they override the environment, which overrides the file.
 //!
 //! - `admin`    people who sign in
+//! - `api_key`  keys with which other systems use the REST API
 //! - `audit`    who did what, and whether the record is whole
 //! - `device`   controllers
 //! - `keys`     what signs device tokens
@@ -17,11 +18,13 @@ use crate::boot;
 use crate::config::Config;
 
 mod admin;
+mod api_key;
 mod audit;
 mod device;
 mod keys;
 
 pub use admin::{AdminCommand, admin};
+pub use api_key::{ApiKeyCommand, api_key};
 pub use audit::{AuditCommand, audit};
 pub use device::{DeviceCommand, device};
 pub use keys::{KeysCommand, keys};
@@ -46,6 +49,9 @@ pub enum Command {
     /// Manage the people who sign in; works beside a running server.
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Manage the keys with which other systems use the REST API; works beside a running server.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// Manage devices; works beside a running server.
     #[command(subcommand)]
     Device(DeviceCommand),

@@ -95,6 +95,7 @@ impl Ccms {
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.checkpoint().await;
+        self.beats().await;
         self.0.store.close().await;
     }
 

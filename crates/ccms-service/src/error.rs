@@ -9,6 +9,11 @@ pub enum ServiceError {
     NotFound,
     #[error("{message}")]
     Invalid { field: &'static str, message: String },
+    /// Something that is there already, or over already, stands against it.
+    #[error("{message}")]
+    Conflict { message: String },
+    #[error("Somebody changed this in the meantime. Read it again and decide anew.")]
+    Stale,
     #[error("The database does not answer right now. Nothing was changed; please try again.")]
     Unavailable,
     #[error("E-mail address or password is wrong.")]

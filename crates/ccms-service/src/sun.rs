@@ -31,6 +31,16 @@ impl CityTime {
         self.zone.to_offset(at).seconds() / 60
     }
 
+    /// The city's own day around an instant: from its midnight to the next.
+    pub fn day_around(&self, at: UtcMillis) -> (UtcMillis, UtcMillis) {
+        const DAY_MS: i64 = 86_400_000;
+        let day = Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(self.zone.clone());
+        let midnight = |z: &jiff::Zoned| z.start_of_day().ok().map(|m| UtcMillis(m.timestamp().as_millisecond()));
+        let begins = midnight(&day).unwrap_or(UtcMillis(at.0 - at.0.rem_euclid(DAY_MS)));
+        let ends = day.tomorrow().ok().and_then(|next| midnight(&next)).unwrap_or(UtcMillis(begins.0 + DAY_MS));
+        (begins, ends)
+    }
+
     /// Today's night at a place, in local times: the sunrise and sunset that come next. Where the sun does not set, lamps
     /// stay off (an empty night); where it does not rise, they burn all day.
     pub fn schedule(&self, now: UtcMillis, latitude: f64, longitude: f64) -> Schedule {
@@ -101,6 +111,8 @@ mod tests {
         let city = CityTime::new("Europe/Helsinki").unwrap();
         assert_eq!(city.utc_offset_minutes(at("2026-01-01T00:00:00Z")), 120);
         assert_eq!(city.utc_offset_minutes(at("2026-07-01T00:00:00Z")), 180);
+        let (begins, ends) = city.day_around(at("2026-03-29T12:00:00Z"));
+        assert_eq!((begins, ends), (at("2026-03-28T22:00:00Z"), at("2026-03-29T21:00:00Z")), "23 hours");
         let noon = TimeOfDay::parse("12:00:00");
         let winter = city.schedule(at("2026-12-21T10:00:00Z"), 78.2, 15.6);
         assert_eq!(winter.wants(noon), PowerState::On);

@@ -30,13 +30,14 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         if let Err(error) = c.store().delete_expired_sessions(c.now()).await {
             tracing::warn!(%error, "old web sessions were not removed");
         }
+        if let Err(error) = c.store().forget_answers(c.now().plus_seconds(-86_400)).await {
+            tracing::warn!(%error, "old answers were not removed");
+        }
     });
     every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
-    every(ccms, RING_EVERY, |c| async move {
-        c.keys().reload();
-    });
+    every(ccms, RING_EVERY, |c| async move { c.look_at_keys() });
     every(ccms, MINUTE, |c| async move {
-        c.beat().await;
+        c.beats().await;
         c.release_silent().await;
         c.inner().breaker.sweep(c.now());
     });
@@ -96,6 +97,11 @@ impl Ccms {
             let delta = drawn.then(|| serde_json::to_string(&delta).ok()).flatten().map(Into::into);
             Some(Change { seq, delta, touched: touched.into_iter().collect() })
         });
+    }
+
+    /// Takes up a rotation of the keys, if there was one.
+    pub fn look_at_keys(&self) {
+        self.keys().reload();
     }
 
     /// Finds lights that went silent and commands whose time is over.
