@@ -59,11 +59,11 @@ date_in_days() {
 }
 city_time() { TZ=$CCMS__CITY__TIMEZONE date -d "@$(($(date +%s) + clock_offset_s))" '+%F %H:%M %Z'; }
 
-# city_operator FILE: an operator with a random password, made once.
+# city_operator FILE: the one person of the demo, who may see every page, with a random password, made once.
 city_operator() {
   [ ! -s "$1" ] || return 0
   (umask 077 && head -c 15 /dev/urandom | base64 | tr '+/' '-_' >"$1")
-  if ! "$CARGO_TARGET_DIR/release/ccms" admin create --email "$OPERATOR_EMAIL" --role operator --password-stdin <"$1"; then
+  if ! "$CARGO_TARGET_DIR/release/ccms" admin create --email "$OPERATOR_EMAIL" --role admin --password-stdin <"$1"; then
     rm -f "$1"
     fail "could not create the operator"
   fi
