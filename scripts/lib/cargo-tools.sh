@@ -1,9 +1,11 @@
-# cargo-leptos, wasm-bindgen and cargo-deny. A tool the user has in another version is left alone:
-# ours then goes into the cache folder, which scripts/env puts first on the PATH.
+# cargo-leptos, wasm-bindgen and cargo-deny for scripts/setup, cargo-fuzz for scripts/fuzz. A tool the user has in another
+# version is left alone: ours then goes into the cache folder, which scripts/env puts first on the PATH.
 # shellcheck shell=bash
 
 LEPTOS_VERSION=0.3.11
 DENY_VERSION=0.20.2
+# shellcheck disable=SC2034 # for scripts/fuzz
+FUZZ_VERSION=0.13.2
 
 # The browser half must be bound by exactly the version it was compiled with.
 wasm_bindgen_version() {

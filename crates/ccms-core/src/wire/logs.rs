@@ -65,7 +65,7 @@ impl LogsMessage {
             return Self::from_items(&items);
         }
         match field::text(Some(raw)) {
-            Some(text) => Self::from_lines(text.lines().filter_map(|l| plain(l)).collect()),
+            Some(text) => Self::from_lines(text.lines().filter_map(plain).collect()),
             None => Self::from_items(&[raw]),
         }
     }

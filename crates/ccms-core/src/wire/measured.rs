@@ -10,51 +10,20 @@ use crate::limits;
 use crate::reading::{PowerState, Reading, ReadingFlags, clean_text};
 use crate::time::UtcMillis;
 
-macro_rules! item {
-    ($($field:ident),*) => {
-        /// The fields of one status, unread.
-        #[derive(Clone, Copy, Default)]
-        pub(super) struct Item<'a> {
-            /// There is a `status`, an `energy` or a `timestamp`, whatever it says.
-            documented: bool,
-            /// Lists of further ones inside.
-            pub readings: Raw<'a>,
-            pub lights: Raw<'a>,
-            pub device_id: Raw<'a>,
-            pub light_id: Raw<'a>,
-            pub timestamp: Raw<'a>,
-            pub seq: Raw<'a>,
-            $($field: Raw<'a>,)*
-        }
-
-        impl<'a> Item<'a> {
-            /// Whether it says anything of a lamp, its controller or its meter.
-            pub fn measures(&self) -> bool {
-                false $(|| self.$field.is_some())*
-            }
-
-            fn or(mut self, outer: &Self) -> Self {
-                $(self.$field = self.$field.or(outer.$field);)*
-                self
-            }
-        }
-    };
+/// The fields of one status, unread.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Item<'a> {
+    /// There is a `status`, an `energy` or a `timestamp`, whatever it says.
+    documented: bool,
+    /// Lists of further ones inside.
+    pub readings: Raw<'a>,
+    pub lights: Raw<'a>,
+    pub device_id: Raw<'a>,
+    pub light_id: Raw<'a>,
+    pub timestamp: Raw<'a>,
+    pub seq: Raw<'a>,
+    measured: Measured<'a>,
 }
-
-item!(
-    power,
-    brightness,
-    temperature,
-    battery,
-    signal,
-    uptime,
-    error_flags,
-    voltage,
-    current,
-    watts,
-    frequency,
-    energy_kwh
-);
 
 impl<'a> Item<'a> {
     /// # Errors
@@ -62,10 +31,9 @@ impl<'a> Item<'a> {
     pub fn read(json: &'a [u8]) -> Result<Self, BadBody> {
         let [readings, lights, device_id, light_id, timestamp, seq, status, status_id, energy, flat @ ..] =
             field::fields(json, NAMES)?;
-        // The document nests the measured ones; its pseudocode does not.
+        // The document nests what is measured; its pseudocode does not.
         let flat = Measured::named(flat);
-        let inner = Measured::of(status);
-        let meter = Measured::of(energy);
+        let inner = Measured::named(field::part(status, MEASURED)).or(Measured::named(field::part(energy, MEASURED)));
         // `"status":"on"` is the flat shape; the brief calls it a status id.
         let plain = status.filter(|s| !field::is_object(s)).or(status_id);
         Ok(Self {
@@ -76,24 +44,19 @@ impl<'a> Item<'a> {
             light_id,
             timestamp,
             seq,
-            power: inner.power.or(plain).or(flat.power),
-            brightness: inner.brightness.or(flat.brightness),
-            temperature: inner.temperature.or(flat.temperature),
-            battery: inner.battery.or(flat.battery),
-            signal: inner.signal.or(flat.signal),
-            uptime: inner.uptime.or(flat.uptime),
-            error_flags: inner.error_flags.or(flat.error_flags),
-            voltage: meter.voltage.or(flat.voltage),
-            current: meter.current.or(flat.current),
-            watts: meter.watts.or(flat.watts),
-            frequency: meter.frequency.or(flat.frequency),
-            energy_kwh: meter.energy_kwh.or(flat.energy_kwh),
+            measured: Measured { power: inner.power.or(plain).or(flat.power), ..inner.or(flat) },
         })
+    }
+
+    /// Whether it says anything of a lamp, its controller or its meter.
+    pub fn measures(&self) -> bool {
+        self.measured.any()
     }
 
     /// One of several lights: what it does not say itself was said once for all of them.
     pub fn among_lights(self, outer: &Self) -> Self {
-        let mut item = self.or(outer).of(outer);
+        let mut item = self.of(outer);
+        item.measured = self.measured.or(outer.measured);
         item.timestamp = self.timestamp.or(outer.timestamp);
         item.seq = self.seq.or(outer.seq);
         item.documented |= outer.documented;
@@ -109,7 +72,8 @@ impl<'a> Item<'a> {
 
     /// Several lights behind one meter: it is counted once.
     pub fn without_meter(mut self) -> Self {
-        (self.voltage, self.current, self.watts, self.frequency, self.energy_kwh) = (None, None, None, None, None);
+        let m = &mut self.measured;
+        (m.voltage, m.current, m.watts, m.frequency, m.energy_kwh) = (None, None, None, None, None);
         self
     }
 
@@ -135,8 +99,8 @@ impl<'a> Item<'a> {
     /// Whether it says what a lamp does, or what its controller or meter measures. The signal alone, which every configure
     /// carries, does not.
     pub fn shows_a_lamp(&self) -> bool {
-        let reading = Self { signal: None, ..*self }.reading();
-        reading != Reading { flags: reading.flags, seq: reading.seq, ..Reading::default() }
+        let reading = Measured { signal: None, ..self.measured }.reading();
+        reading != Reading { flags: reading.flags, ..Reading::default() }
     }
 
     /// Whether it is a light among several: by name, or by what it reports.
@@ -145,7 +109,8 @@ impl<'a> Item<'a> {
     }
 
     pub fn message(&self, received_at: UtcMillis) -> StatusMessage {
-        let mut reading = self.reading();
+        let mut reading = self.measured.reading();
+        reading.seq = self.seq.and_then(field::whole);
         match field::instant(self.timestamp) {
             Some(at) => reading.reported_at = at,
             None => {
@@ -158,68 +123,49 @@ impl<'a> Item<'a> {
         reading.light_id = light_id.as_deref().and_then(|t| LightId::parse(t).ok());
         StatusMessage { device_id: field::identity(self.device_id), light_id, reading }
     }
+}
 
-    fn reading(&self) -> Reading {
-        use ReadingFlags as F;
-        let mut flags = F::default();
-        let mut error_flags = error_flags(self.error_flags, &mut flags);
-        let power_state = power_state(self.power, &mut flags, &mut error_flags);
-        let f = &mut flags;
-        let percent = (0.0, 100.0);
-        Reading {
-            seq: self.seq.and_then(field::whole),
-            power_state,
-            brightness_percent: field::scaled(self.brightness, percent, 1.0, F::BAD_BRIGHTNESS, f).map(|v| v as u8),
-            temperature_dc: field::scaled(self.temperature, (-100.0, 250.0), 10.0, F::BAD_TEMPERATURE, f)
-                .map(|v| v as i16),
-            battery_percent: field::scaled(self.battery, percent, 1.0, F::BAD_BATTERY, f).map(|v| v as u8),
-            signal_percent: field::scaled(self.signal, (-150.0, 100.0), 1.0, F::BAD_SIGNAL, f).map(signal_percent),
-            uptime_s: field::scaled(self.uptime, (0.0, f64::from(u32::MAX)), 1.0, F::BAD_UPTIME, f).map(|v| v as u32),
-            voltage_dv: field::scaled(self.voltage, (0.0, 1000.0), 10.0, F::BAD_VOLTAGE, f).map(|v| v as u16),
-            current_ma: field::scaled(self.current, (0.0, 1000.0), 1000.0, F::BAD_CURRENT, f).map(|v| v as u32),
-            power_dw: field::scaled(self.watts, (0.0, 100_000.0), 10.0, F::BAD_POWER, f).map(|v| v as u32),
-            frequency_chz: field::scaled(self.frequency, (0.0, 500.0), 100.0, F::BAD_FREQUENCY, f).map(|v| v as u16),
-            energy_wh: field::scaled(self.energy_kwh, (0.0, 1e9), 1000.0, F::BAD_ENERGY, f),
-            error_flags,
-            flags,
-            ..Reading::default()
+macro_rules! measured {
+    ($($field:ident: $name:literal),* $(,)?) => {
+        /// What is measured, wherever it stands.
+        #[derive(Clone, Copy, Default)]
+        struct Measured<'a> {
+            $($field: Raw<'a>,)*
         }
-    }
+
+        const MEASURED: [&str; [$($name),*].len()] = [$($name),*];
+
+        impl<'a> Measured<'a> {
+            fn named([$($field),*]: [Raw<'a>; MEASURED.len()]) -> Self {
+                Self { $($field),* }
+            }
+
+            fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field)),* }
+            }
+
+            fn any(&self) -> bool {
+                [$(self.$field),*].iter().any(Option::is_some)
+            }
+        }
+    };
 }
 
-/// The measured fields of one object, wherever it stands.
-#[derive(Default)]
-struct Measured<'a> {
-    power: Raw<'a>,
-    brightness: Raw<'a>,
-    temperature: Raw<'a>,
-    battery: Raw<'a>,
-    signal: Raw<'a>,
-    uptime: Raw<'a>,
-    error_flags: Raw<'a>,
-    voltage: Raw<'a>,
-    current: Raw<'a>,
-    watts: Raw<'a>,
-    frequency: Raw<'a>,
-    energy_kwh: Raw<'a>,
+measured! {
+    power: "power_state",
+    brightness: "brightness",
+    temperature: "temperature_celsius",
+    battery: "battery_percentage",
+    battery_flat: "battery",
+    signal: "gsm_signal_strength",
+    uptime: "uptime_seconds",
+    error_flags: "error_flags",
+    voltage: "voltage",
+    current: "current",
+    watts: "power_watts",
+    frequency: "frequency",
+    energy_kwh: "cumulative_kwh",
 }
-
-/// The document's names, and the pseudocode's `battery` at the end.
-const MEASURED: [&str; 13] = [
-    "power_state",
-    "brightness",
-    "temperature_celsius",
-    "battery_percentage",
-    "gsm_signal_strength",
-    "uptime_seconds",
-    "error_flags",
-    "voltage",
-    "current",
-    "power_watts",
-    "frequency",
-    "cumulative_kwh",
-    "battery",
-];
 
 const AROUND: [&str; 9] =
     ["readings", "lights", "device_id", "light_id", "timestamp", "seq", "status", "status_id", "energy"];
@@ -235,41 +181,31 @@ const NAMES: [&str; AROUND.len() + MEASURED.len()] = {
     names
 };
 
-impl<'a> Measured<'a> {
-    /// Those of an object inside; what is no object has none.
-    fn of(part: Raw<'a>) -> Self {
-        Self::named(field::part(part, MEASURED))
-    }
-
-    fn named(values: [Raw<'a>; MEASURED.len()]) -> Self {
-        let [
-            power,
-            brightness,
-            temperature,
-            battery_percentage,
-            signal,
-            uptime,
+impl Measured<'_> {
+    fn reading(&self) -> Reading {
+        use ReadingFlags as F;
+        let mut flags = F::default();
+        let mut error_flags = error_flags(self.error_flags, &mut flags);
+        let power_state = power_state(self.power, &mut flags, &mut error_flags);
+        let f = &mut flags;
+        let percent = (0.0, 100.0);
+        Reading {
+            power_state,
+            brightness_percent: field::scaled(self.brightness, percent, 1.0, F::BAD_BRIGHTNESS, f).map(|v| v as u8),
+            temperature_dc: field::scaled(self.temperature, (-100.0, 250.0), 10.0, F::BAD_TEMPERATURE, f)
+                .map(|v| v as i16),
+            battery_percent: field::scaled(self.battery.or(self.battery_flat), percent, 1.0, F::BAD_BATTERY, f)
+                .map(|v| v as u8),
+            signal_percent: field::scaled(self.signal, (-150.0, 100.0), 1.0, F::BAD_SIGNAL, f).map(signal_percent),
+            uptime_s: field::scaled(self.uptime, (0.0, f64::from(u32::MAX)), 1.0, F::BAD_UPTIME, f).map(|v| v as u32),
+            voltage_dv: field::scaled(self.voltage, (0.0, 1000.0), 10.0, F::BAD_VOLTAGE, f).map(|v| v as u16),
+            current_ma: field::scaled(self.current, (0.0, 1000.0), 1000.0, F::BAD_CURRENT, f).map(|v| v as u32),
+            power_dw: field::scaled(self.watts, (0.0, 100_000.0), 10.0, F::BAD_POWER, f).map(|v| v as u32),
+            frequency_chz: field::scaled(self.frequency, (0.0, 500.0), 100.0, F::BAD_FREQUENCY, f).map(|v| v as u16),
+            energy_wh: field::scaled(self.energy_kwh, (0.0, 1e9), 1000.0, F::BAD_ENERGY, f),
             error_flags,
-            voltage,
-            current,
-            watts,
-            frequency,
-            energy_kwh,
-            battery,
-        ] = values;
-        Self {
-            power,
-            brightness,
-            temperature,
-            battery: battery_percentage.or(battery),
-            signal,
-            uptime,
-            error_flags,
-            voltage,
-            current,
-            watts,
-            frequency,
-            energy_kwh,
+            flags,
+            ..Reading::default()
         }
     }
 }
@@ -284,12 +220,12 @@ fn power_state(raw: Raw<'_>, flags: &mut ReadingFlags, error_flags: &mut Vec<Box
         _ => field::text(Some(raw)).unwrap_or_default(),
     };
     match text.trim() {
-        "1" => return Some(PowerState::On),
-        "0" => return Some(PowerState::Off),
+        "1" => Some(PowerState::On),
+        "0" => Some(PowerState::Off),
         t if t.eq_ignore_ascii_case("error") => {
             error_flags.truncate(limits::ERROR_FLAGS_MAX - 1);
             error_flags.push("error".into());
-            return None;
+            None
         }
         t => {
             let state = PowerState::parse(t);

@@ -77,6 +77,9 @@ enum Shape<'a> {
 }
 
 fn shape(body: &[u8]) -> Result<Shape<'_>, BadBody> {
+    if std::str::from_utf8(body).is_err() {
+        return Err(BadBody::NotJson("it is not UTF-8".into()));
+    }
     match body.trim_ascii_start().first() {
         None => Err(BadBody::NotJson("it is empty".into())),
         Some(b'[') => Ok(Shape::List(serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?)),
