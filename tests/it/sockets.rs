@@ -292,7 +292,7 @@ async fn what_unpacks_to_a_gigabyte_is_refused_at_once_and_takes_no_memory() {
     let server = Process::start(&Settings::default());
     let mut device = Healthy::configures(&server).await;
     // Few enough that it does not ask more than its share.
-    for _ in 0..3 {
+    for _ in 0..2 {
         device.reports_and_polls().await;
     }
     let (before, _) = server.memory_kib();
