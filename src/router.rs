@@ -25,7 +25,7 @@ use tracing::Span;
 use crate::config::Config;
 use crate::door::ClientAddress;
 use crate::metrics::{self, HttpMetrics};
-use crate::{basemap, device_api, live, origin, session};
+use crate::{api, basemap, device_api, live, origin, session};
 
 /// Largest form that the screen sends.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -34,6 +34,7 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
     Router::new()
         .merge(device_api::routes(ccms, &config.limits, stop.clone()))
         .merge(health_routes(ccms))
+        .merge(rest_api(config, ccms, stop.clone()))
         .merge(screen(config, ccms, leptos, stop))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_failure(()))
@@ -65,6 +66,13 @@ async fn ready(State(ccms): State<Ccms>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
     }
+}
+
+/// Other systems bring a key; a person who is signed in may use it too, so it knows the session.
+fn rest_api(config: &Config, ccms: &Ccms, stop: CancellationToken) -> Router {
+    api::routes(ccms, &config.limits, stop)
+        .layer(session::layer(ccms, config.is_behind_tls()))
+        .layer(CompressionLayer::new())
 }
 
 fn screen(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
