@@ -35,6 +35,7 @@ on_both! {
         city.ccms.command(NORTH.may_command().unwrap(), &light_id("SL001"), on).await.expect("its own light");
 
         // The stream of changes is as narrow as the first picture.
+        city.ccms.publish_changes();
         let (_, mut changes) = city.ccms.feed().watch(city.ccms.feed().seq()).expect("a fresh watcher");
         south.reports(PowerState::On).await.ok();
         city.ccms.publish_changes();
