@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -96,14 +97,21 @@ fn method_router(route: &'static Route) -> MethodRouter<Context> {
         Method::PATCH => MethodFilter::PATCH,
         _ => MethodFilter::GET,
     };
-    on(filter, move |State(context): State<Context>, path: RawPathParams, request: Request| async move {
-        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let mut response = serve(route, context, path, request).await.unwrap_or_else(IntoResponse::into_response);
-        // What a city's lamps do is nobody's to keep in between, unless the handler says otherwise.
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        response
-    })
+    on(
+        filter,
+        move |State(context): State<Context>, path: Result<RawPathParams, RawPathParamsRejection>, request: Request| async move {
+            let served = async {
+                let path: RawPathParams = path.map_err(|_| Problem::malformed("The path cannot be read."))?;
+                let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                serve(route, context, path, request).await
+            };
+            let mut response = served.await.unwrap_or_else(IntoResponse::into_response);
+            // What a city's lamps do is nobody's to keep in between, unless the handler says otherwise.
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            response
+        },
+    )
 }
 
 async fn serve(

@@ -4,13 +4,16 @@
 //! - [`city`]       a server in this process on one engine: restart it, crash it, let time pass
 //! - [`controller`] a device on the wire: configures, reports, polls, acknowledges
 //! - [`operator`]   a person: commands, approves, looks
+//! - [`api_client`] another system on the REST API
 //! - [`answer`]     what came back, and the checks of the documented envelope
 //! - [`database`]   a fresh database per test, on both engines (`on_both!`)
 //! - [`process`]    the server's binary, when it takes a process to see it
 //! - [`watched`]    a store that counts, fails or holds back on demand
 //!
-//! and these are the tests: [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
+//! and these are the tests: [`api_events`], [`api_import`], [`api_lights`], [`api_readings`], [`api_requests`],
+//! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
+//! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`matrix`], [`pseudocode`],
 //! [`durability`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`rights`], [`night`] (virtual time), [`ledger`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
@@ -19,12 +22,20 @@
 mod database;
 
 mod answer;
+mod api_client;
 mod city;
 mod controller;
 mod operator;
 mod process;
 mod watched;
 
+mod alerts;
+mod api_events;
+mod api_import;
+mod api_lights;
+mod api_readings;
+mod api_requests;
+mod api_rights;
 mod architecture;
 mod bad_input;
 mod commands;
@@ -32,13 +43,19 @@ mod contract;
 mod credentials;
 mod durability;
 mod enrolment;
+mod firmware;
 mod ledger;
+mod limits;
+mod logs;
+mod matrix;
 mod metrics;
 mod night;
+mod pseudocode;
 mod reclaim;
 mod rights;
 mod rotation;
 mod sockets;
 mod status;
+mod sync;
 mod tls;
 mod tokens;

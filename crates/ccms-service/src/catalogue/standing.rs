@@ -46,7 +46,7 @@ impl Source {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     pub power_state: PowerState,
-    /// 0 while the power is off.
+    /// What was asked for while lit, also where the lamp is off; without a command 0 while it is off.
     pub brightness_percent: u8,
     pub source: Source,
     /// The newest command behind it.
@@ -114,9 +114,10 @@ impl Lamp {
             Some(CommandKind::Power(state)) => state,
             _ => self.night.schedule.wants(Some(local)),
         };
-        let level = match brightness.map(|c| c.kind) {
+        let brightness_percent = match brightness.map(|c| c.kind) {
             Some(CommandKind::Brightness(percent)) => percent,
-            _ => self.night.brightness_percent,
+            _ if power_state == PowerState::On => self.night.brightness_percent,
+            _ => 0,
         };
         let reason = why.into_iter().flatten().max_by_key(|c| c.requested_at);
         let until = match reason {
@@ -126,7 +127,7 @@ impl Lamp {
         };
         Wanted {
             power_state,
-            brightness_percent: if power_state == PowerState::On { level } else { 0 },
+            brightness_percent,
             source: if reason.is_some() { source } else { Source::Schedule },
             command: reason.map(|c| (c.id.clone(), c.state)),
             until,

@@ -1,0 +1,117 @@
+//! What every request of the REST API has in common: refusals, methods, bodies, keys for what is asked twice, the description.
+use std::collections::BTreeSet;
+
+use ccms::api::routes::ROUTES;
+use ccms_service::Scope;
+use serde_json::{Value, json};
+
+use crate::api_client::Integrator;
+use crate::city::City;
+use crate::database::Engine;
+
+on_both! {
+    async fn what_is_not_served_is_told_as_a_problem(engine) {
+        let city = City::open(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        for path in ["/api/v1/", "/api/v1/nothing", "/api/v1/lights/SL001/nothing", "/api/v1/lights/", "/api/v1/devices/a/b/c/d"] {
+            admin.gets(path).await.problem(404);
+        }
+        for (method, path, allowed) in [
+            ("DELETE", "lights/SL001", "GET,HEAD,PATCH"), ("PUT", "lights", "GET,HEAD"), ("GET", "import/lights", "POST"),
+            ("TRACE", "commands", "POST"), ("OPTIONS", "lights", "GET,HEAD"),
+        ] {
+            let answer = admin.sends(method, path, &[], Vec::new()).await;
+            answer.problem(405);
+            let sorted = |list: &str| list.split(',').map(|m| m.trim().to_owned()).collect::<BTreeSet<_>>();
+            assert_eq!(sorted(answer.header("allow").expect("Allow")), sorted(allowed), "{method} {path}");
+        }
+        admin.gets("lights/%ff").await.problem(400);
+        admin.gets("lights/SL%20001").await.problem(404);
+        city.store.fails(true);
+        let answer = admin.gets("devices").await;
+        answer.problem(503);
+        assert!(answer.header("retry-after").is_some());
+        city.store.fails(false);
+        let answer = admin.gets("lights").await;
+        assert_eq!((answer.header("cache-control"), answer.header("x-content-type-options")), (Some("no-store"), Some("nosniff")));
+        assert!(answer.header("access-control-allow-origin").is_none());
+    }
+}
+
+on_both! {
+    async fn what_is_asked_twice_is_done_once(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let send = |key: &'static str, body: Value| {
+            let admin = admin.clone();
+            async move {
+                let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+                admin.sends("POST", "devices", &headers, body.to_string().into_bytes()).await
+            }
+        };
+        let one = json!({"device_id": "IMEI:1", "light_id": "SL001"});
+        let first = send("a", one.clone()).await;
+        let again = send("a", one.clone()).await;
+        assert_eq!((first.done(201), first.header("location")), (again.done(201), again.header("location")));
+        assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
+        send("a", json!({"device_id": "IMEI:2"})).await.problem(422);
+        send("b", one.clone()).await.problem(409);
+        // A refusal is an answer too, and stays one.
+        send("b", one.clone()).await.problem(409);
+        let twins = futures_util::future::join_all((0..8).map(|_| send("twins", json!({"device_id": "IMEI:3"})))).await;
+        let bodies: BTreeSet<String> = twins.iter().map(|t| t.done(201).to_string()).collect();
+        assert_eq!(bodies.len(), 1);
+        let other = Integrator::zoned(&city, Scope::Command, None).await;
+        let order = json!({"light_ids": ["SL001"], "command_type": "power_control", "action": "on"}).to_string();
+        let headers = [("content-type", "application/json"), ("idempotency-key", "a")];
+        other.sends("POST", "commands", &headers, order.clone().into_bytes()).await.done(201);
+        // A fault of ours is not kept: the same request is to be sent again.
+        city.store.fails(true);
+        let headers = [("content-type", "application/json"), ("idempotency-key", "c")];
+        admin.sends("POST", "commands", &headers, order.clone().into_bytes()).await.problem(503);
+        city.store.fails(false);
+        admin.sends("POST", "commands", &headers, order.into_bytes()).await.done(201);
+        // After a day the key is free.
+        city.waits(86_401);
+        send("a", json!({"device_id": "IMEI:4"})).await.done(201);
+        let long = "k".repeat(256);
+        for bad in ["", long.as_str()] {
+            admin.sends("POST", "devices", &[("idempotency-key", bad)], Vec::new()).await.problem(400);
+        }
+    }
+}
+
+/// The description and its page know no engine.
+#[tokio::test]
+async fn the_description_names_every_route_and_the_page_asks_nobody_else() {
+    let city = City::open(Engine::Sqlite).await;
+    let anybody = Integrator::anonymous(&city);
+    let document = anybody.gets("/api/openapi.json").await.done(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    for route in ROUTES {
+        let method = route.method.as_str().to_lowercase();
+        let operation = &document["paths"][format!("/api/v1{}", route.template)][&method];
+        assert!(operation["responses"].is_object(), "{method} {}", route.template);
+    }
+    for route in &ccms::device_api::ROUTES {
+        let method = route.method.as_str().to_lowercase();
+        let path = format!("/api/device/{{device_id}}/{}", route.name);
+        assert!(document["paths"][&path][&method]["responses"].is_object(), "{method} {path}");
+    }
+    let page = anybody.gets("/docs/").await;
+    assert_eq!(page.status, 200);
+    let policy = page.header("content-security-policy").expect("a policy").to_owned();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("http"), "{policy}");
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(!html.contains("://"), "it asks another host: {html}");
+    let inline = html.split("<script").skip(1).any(|script| !script.split('>').next().unwrap().contains("src="));
+    assert!(!inline, "its policy forbids scripts inside the page: {html}");
+    let files = html.split(['"', '\'']).filter_map(|part| part.strip_prefix("./"));
+    for file in files.filter(|f| f.ends_with(".js") || f.ends_with(".css") || f.ends_with(".png")) {
+        assert_eq!(anybody.gets(&format!("/docs/{file}")).await.status, 200, "{file}");
+    }
+    let start = anybody.gets("/docs/swagger-initializer.js").await;
+    let start = String::from_utf8(start.body.to_vec()).unwrap();
+    assert!(start.contains("/api/openapi.json") && !start.contains("://"), "{start}");
+    anybody.gets("/docs/nothing.js").await.problem(404);
+}
