@@ -4,6 +4,7 @@ use ccms_core::limits::{ERROR_FLAGS_MAX, QUARANTINED_BYTES_MAX, READINGS_PER_REQ
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::Quarantined;
 use ccms_core::wire::status::StatusMessage;
+use ccms_service::keys::MasterKey;
 
 /// The server's clock: fixed, so that a crash repeats.
 pub const NOW: UtcMillis = UtcMillis::from_seconds(1_765_967_436);
@@ -45,4 +46,18 @@ pub fn text_holds(text: Option<&str>, chars_max: usize) {
     let Some(text) = text else { return };
     assert!(!text.is_empty() && text.chars().count() <= chars_max, "{text:?}");
     assert!(!text.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)), "{text:?}");
+}
+
+/// A master key that is the same in every run. Keys come from files only, so it goes through one.
+pub fn fixed_master() -> MasterKey {
+    let path = std::env::temp_dir().join(format!("ccms-fuzz-{}.key", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), 0o600);
+    options
+        .open(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, "5a".repeat(32).as_bytes()))
+        .expect("a file");
+    let master = MasterKey::load_or_create(&path).expect("a key");
+    let _ = std::fs::remove_file(&path);
+    master
 }
