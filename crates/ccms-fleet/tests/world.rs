@@ -242,6 +242,20 @@ fn a_command_is_executed_and_acknowledged_within_a_poll_and_ends_by_itself() {
 }
 
 #[test]
+fn what_a_controller_cannot_do_it_rejects_and_does_the_rest() {
+    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Scripted::default());
+    run(&mut world, 60, &mut server);
+    let now = world.now();
+    server.orders(0, "CMD_COFFEE", now, json!({"command_type": "make_coffee"}));
+    server.orders(0, "CMD_RESET", now, json!({"command_type": "device_reset"}));
+    server.orders(0, "CMD_ON", now, json!({"type": "power_control", "action": "on"}));
+    run(&mut world, 20, &mut server);
+    for (id, status) in [("CMD_COFFEE", "rejected"), ("CMD_RESET", "rejected"), ("CMD_ON", "executed")] {
+        assert_eq!(server.acks[&(0, id.to_owned())], [status]);
+    }
+}
+
+#[test]
 fn a_restart_keeps_token_schedule_and_override() {
     let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Scripted::default());
     run(&mut world, 60, &mut server);
