@@ -111,7 +111,8 @@ pub(crate) async fn cancel(
     cancelled.command().map(Some)
 }
 
-/// Cancels what still waits for a controller or for the lights it drives. The caller holds [`Lock::Commands`].
+/// Cancels what still waits for a controller or for the lights it drives: each has its index, and an OR of both would use
+/// neither. The caller holds [`Lock::Commands`].
 pub(crate) async fn cancel_of_device(
     connection: &mut PgConnection,
     device: DeviceNo,
@@ -119,8 +120,11 @@ pub(crate) async fn cancel_of_device(
 ) -> StoreResult<Vec<CommandId>> {
     let cancelled = sqlx::query_scalar!(
         "UPDATE commands SET state = 'cancelled', finished_at = $1
-         WHERE state IN ('queued', 'delivered', 'unverified')
-           AND (device_no = $2 OR light_no IN (SELECT no FROM lights WHERE lights.device_no = $2))
+         WHERE no IN (
+           SELECT no FROM commands WHERE device_no = $2 AND state IN ('queued', 'delivered', 'unverified')
+           UNION
+           SELECT commands.no FROM lights JOIN commands ON light_no = lights.no
+           WHERE lights.device_no = $2 AND state IN ('queued', 'delivered', 'unverified'))
          RETURNING id",
         Instant(at),
         i64::from(device.0),

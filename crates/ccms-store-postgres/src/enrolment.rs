@@ -28,28 +28,21 @@ pub(crate) async fn register_on(
     connection: &mut PgConnection,
     new: &NewDevice,
 ) -> StoreResult<(DeviceRecord, LightRecord)> {
-    let known = device_on(connection, &new.device_id).await?;
-    let free = match known.map(|d| (d.state, d.no)) {
-        None | Some((DeviceState::Pending, _)) => true,
-        // Its light went to another controller, or it was refused when it asked; now a person wants it.
-        Some((DeviceState::Revoked, no)) => !lights::any_of(connection, no).await?,
-        Some((DeviceState::Registered | DeviceState::Claimed, _)) => false,
-    };
-    if !free {
-        return Err(StoreError::Conflict { what: "a device with this id" });
-    }
-    let device = make_registered(connection, &new.device_id, new.created_at, new.claim_until).await?;
+    let device = make_registered(connection, &new.device_id, new.created_at, new.claim_until)
+        .await?
+        .ok_or(StoreError::Conflict { what: "a device with this id" })?;
     let light = lights::insert(connection, new.light_id.clone(), Some(device.no), &new.curated, new.created_at).await?;
     Ok((device, light))
 }
 
-/// Makes a device registered, whatever it was, unless it is claimed. The caller holds [`Lock::Numbering`].
+/// Makes a device registered that is unknown, pending, or revoked and without a light: one that was refused when it asked,
+/// or whose light went to another controller. `None` when it is none of these. The caller holds [`Lock::Numbering`].
 pub(crate) async fn make_registered(
     connection: &mut PgConnection,
     id: &DeviceId,
     created_at: UtcMillis,
     claim_until: Option<UtcMillis>,
-) -> StoreResult<DeviceRecord> {
+) -> StoreResult<Option<DeviceRecord>> {
     let (id, claim_until) = (id.as_str(), claim_until.map(Instant));
     sqlx::query_as!(
         DeviceColumns,
@@ -58,7 +51,8 @@ pub(crate) async fn make_registered(
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, created_at = excluded.created_at,
              claim_until = excluded.claim_until, claimed_at = NULL, reclaim_until = NULL,
              attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
-           WHERE devices.state <> 'claimed'
+           WHERE devices.state IN ('pending', 'revoked')
+             AND NOT EXISTS (SELECT FROM lights WHERE lights.device_no = devices.no)
          RETURNING *",
         id,
         Instant(created_at),
@@ -67,8 +61,8 @@ pub(crate) async fn make_registered(
     .fetch_optional(connection)
     .await
     .map_err(failed)?
-    .ok_or(StoreError::Conflict { what: "a claimed controller with this id" })?
-    .record()
+    .map(DeviceColumns::record)
+    .transpose()
 }
 
 pub(crate) async fn note_pending(store: &PostgresStore, note: &PendingNote) -> StoreResult<()> {

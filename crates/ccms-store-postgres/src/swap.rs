@@ -30,7 +30,9 @@ pub(crate) async fn swap(
     let cancelled = commands::cancel_of_device(&mut tx, found.no, at).await?;
     // One that was revoked before stays as it is.
     let old = revoke_on(&mut tx, old).await?.unwrap_or(found);
-    let new = enrolment::make_registered(&mut tx, new, at, Some(claim_until)).await?;
+    let new = enrolment::make_registered(&mut tx, new, at, Some(claim_until))
+        .await?
+        .ok_or(StoreError::Conflict { what: "a controller in use with this id" })?;
     let lights = lights::hand_over(&mut tx, old.no, new.no).await?;
     audit::insert(&mut tx, audit).await?;
     tx.commit().await.map_err(failed)?;
