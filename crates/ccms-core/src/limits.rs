@@ -64,8 +64,6 @@ pub const TOKEN_LIFE_S: i64 = 7 * 86_400;
 pub const SILENCE_LIMIT_S: i64 = 30 * 86_400;
 /// Life of a power, brightness or reset command.
 pub const COMMAND_LIFE_S: i64 = 15 * 60;
-/// A controller is asked to restart this often at most.
-pub const RESET_INTERVAL_S: i64 = 3_600;
 /// Life of a schedule command.
 pub const SCHEDULE_COMMAND_LIFE_S: i64 = 7 * 86_400;
 
