@@ -66,7 +66,7 @@ async fn devices(store: &dyn Store, audit: &AuditEntry) {
     let new = NewDevice { curated, claim_until: Some(ALWAYS), created_at: NEVER, ..samples::new_device(1) };
     let (device, light) = store.register_device(new, audit).await.unwrap();
     assert_eq!((light.curated.name.as_str(), light.curated.zone.as_str()), (READ, READ));
-    assert_eq!(store.lights().await.unwrap(), [light.clone()]);
+    assert_eq!(store.lights().await.unwrap(), std::slice::from_ref(&light));
     let reported = Reported { name: Some(NUL.into()), firmware_version: Some(NUL.into()), ..Reported::default() };
     store.note_pending(&PendingNote { device_id: samples::device_id(2), at: ALWAYS, reported }).await.unwrap();
     let asked = store.device(&samples::device_id(2)).await.unwrap().unwrap();

@@ -65,7 +65,7 @@ async fn act(store: &dyn Store, task: u32, round: u32) {
     let (id, second) = (samples::device_id(one), samples::device_id(other));
     let at = samples::at(i64::from(round));
 
-    let commands = commands(store, task, round, mix % 2 == 0).await;
+    let commands = commands(store, task, round, mix.is_multiple_of(2)).await;
     ruled(store.enqueue_commands(&commands, &audit).await);
     let mut changes: Vec<_> = commands.iter().map(|c| delivered(&c.id)).collect();
     changes.reverse();

@@ -29,7 +29,7 @@ pub async fn commands(store: &dyn Store, orders: &[Order]) -> Vec<Command> {
             let light = lights.iter().find(|l| l.no == LightNo(order.light))?;
             let device = devices.iter().find(|d| Some(d.no) == light.device_no)?;
             let id = command_id(order.id);
-            Some(samples::command(id.as_str(), device, light, order.kind.clone(), order.at))
+            Some(samples::command(id.as_str(), device, light, order.kind, order.at))
         })
         .collect()
 }
