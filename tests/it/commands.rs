@@ -1,16 +1,32 @@
 //! Commands over the wire: handed out, repeated, superseded, expired, acknowledged once, twice, by the wrong one.
-use ccms_core::command::{CommandKind, CommandState};
+use std::time::Duration;
+
+use ccms_core::command::{CommandKind, CommandState, Priority};
 use ccms_core::limits::{COMMAND_LIFE_S, REDELIVERY_INTERVAL_S};
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::time::TimeOfDay;
+use ccms_service::{Role, Who};
+use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::answer::Answer;
 use crate::city::{City, eventually};
+use crate::controller::Controller;
+use crate::operator::light_id;
 
 const DEVICE: &str = "IMEI:351234567890123";
 const ON: CommandKind = CommandKind::Power(PowerState::On);
+const OPERATOR: Who<'static> = Who::person("operator@city.example", Role::Operator, None);
+const ELSEWHERE: Who<'static> = Who::person("north@city.example", Role::Operator, Some("north"));
+const PATIENCE: Duration = Duration::from_secs(10);
 const OFF: CommandKind = CommandKind::Power(PowerState::Off);
+
+/// A poll that may be held for a minute.
+fn waits(device: &Controller) -> tokio::task::JoinHandle<Answer> {
+    let device = device.clone();
+    tokio::spawn(async move { device.sends("GET", "commands?wait=60", &[], vec![]).await })
+}
 
 fn nights() -> CommandKind {
     let time = |t| TimeOfDay::parse(t).unwrap();
@@ -126,8 +142,13 @@ on_both! {
         assert_eq!(device.acknowledges("CMD_unheard_of", "executed").await.ok()["ignored"], true);
         assert_eq!(device.acknowledges("spaces are no id", "executed").await.ok()["ignored"], true);
         assert_eq!(city.operator().sees_command(&id).await, CommandState::Delivered);
+        for n in 0..30 {
+            other.without_token().acknowledges(&format!("CMD_{n}"), "executed").await.ok();
+            city.device("IMEI:000000000000000").acknowledges(&format!("CMD_{n}"), "executed").await.ok();
+        }
         let audit = city.operator().sees_audit().await;
-        assert_eq!(audit.iter().filter(|(what, _)| what == "command.ack_ignored").count(), 4);
+        let noted = audit.iter().filter(|(what, _)| what == "command.ack_ignored").count();
+        assert_eq!(noted, 2, "once for each device and minute, and never for one that nobody knows");
     }
 
     /// The document shows the acknowledgement without a token (G10).
@@ -186,5 +207,124 @@ on_both! {
         assert_eq!(again, wanted);
         device.acknowledges(done.as_str(), "failed").await.ok();
         assert_eq!(city.operator().sees_command(&done).await, CommandState::Executed);
+    }
+
+    async fn a_poll_that_waits_is_answered_when_there_is_something(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        city.claimed_device("IMEI:490154203237518").await;
+        let waiting = waits(&device);
+        eventually("it waits", || async { city.ccms.waiting_polls() == 1 }).await;
+        // Another light's command wakes nobody here.
+        city.operator().commands("SL002", ON).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished() && city.ccms.waiting_polls() == 1);
+        let id = city.operator().commands("SL001", ON).await;
+        let answer = tokio::time::timeout(PATIENCE, waiting).await.expect("at once").unwrap().ok();
+        assert_eq!(city.ccms.waiting_polls(), 0);
+        assert_eq!(answer["commands"][0]["command_id"], id.as_str());
+        // What is due is not waited for, and nonsense is no wait.
+        city.waits(10);
+        for query in ["wait=60", "wait=-1", "wait=x", "wait="] {
+            let answer = tokio::time::timeout(PATIENCE, device.sends("GET", &format!("commands?{query}"), &[], vec![])).await;
+            answer.expect("at once").ok();
+        }
+        device.acknowledges(id.as_str(), "executed").await.ok();
+        let answer = device.sends("GET", "commands?wait=1", &[], vec![]).await.ok();
+        assert_eq!((&answer["commands"], &answer["next_poll_seconds"]), (&json!([]), &json!(10)));
+    }
+
+    async fn polls_that_wait_are_few_and_end_with_the_server_or_their_device(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        let (one, two) = (waits(&device), waits(&device));
+        eventually("two wait", || async { city.ccms.waiting_polls() == 2 }).await;
+        tokio::time::timeout(PATIENCE, waits(&device)).await.expect("two wait already").unwrap().ok();
+        // A client that hangs up gives its place back.
+        one.abort();
+        eventually("one waits", || async { city.ccms.waiting_polls() == 1 }).await;
+        let four = waits(&device);
+        eventually("two wait again", || async { city.ccms.waiting_polls() == 2 }).await;
+        city.ccms.stop().await;
+        for waiting in [two, four] {
+            tokio::time::timeout(PATIENCE, waiting).await.expect("the server stops").unwrap().ok();
+        }
+    }
+
+    async fn the_same_for_many_lights_is_all_or_nothing(engine) {
+        let city = City::open(engine).await;
+        let devices = [city.claimed_device(DEVICE).await, city.claimed_device("IMEI:490154203237518").await];
+        let may = OPERATOR.may_command().unwrap();
+        let lights = ["SL002", "SL001", "SL002"].map(light_id);
+        let views = city.ccms.command_many(may, &lights, OFF, Priority::Normal, Some(60), Some(" storm\n ")).await.unwrap();
+        let named: Vec<(&str, Option<&str>)> = views.iter().map(|v| (v.light_id.as_str(), v.reason.as_deref())).collect();
+        assert_eq!(named, [("SL002", Some("storm")), ("SL001", Some("storm"))]);
+        assert_eq!(devices[0].polls().await, [views[1].command_id.as_str()]);
+        assert_eq!(devices[1].polls().await, [views[0].command_id.as_str()]);
+        assert_eq!(views[0].expires_at, city.clock.now().plus_seconds(60));
+        let wrong = [
+            (vec![light_id("SL001"), light_id("SL999")], OFF, None),
+            (vec![], OFF, None),
+            (vec![light_id("SL001")], CommandKind::Brightness(101), None),
+            (vec![light_id("SL001")], OFF, Some(0)),
+            (vec![light_id("SL001")], OFF, Some(8 * 86_400)),
+        ];
+        for (lights, kind, life) in wrong {
+            assert!(city.ccms.command_many(may, &lights, kind, Priority::High, life, None).await.is_err());
+        }
+        assert_eq!(city.operator().sees_command(&views[1].command_id).await, CommandState::Delivered, "nothing superseded it");
+        let elsewhere = ELSEWHERE.may_command().unwrap();
+        assert!(city.ccms.command_many(elsewhere, &[light_id("SL001")], ON, Priority::High, None, None).await.is_err());
+        // A restart of a controller: once an hour, whoever asks.
+        let resets = |city: &City| {
+            let ccms = city.ccms.clone();
+            async move { ccms.command_many(may, &[light_id("SL001")], CommandKind::Reset, Priority::High, None, None).await.is_ok() }
+        };
+        assert!(resets(&city).await && !resets(&city).await);
+        let city = city.restarts().await;
+        city.waits(3_599);
+        assert!(!resets(&city).await);
+        city.waits(1);
+        assert!(resets(&city).await);
+    }
+
+    async fn a_command_is_found_and_taken_back_by_those_who_see_its_light(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        let id = city.operator().commands("SL001", OFF).await;
+        let finds = |who: Who<'static>| city.ccms.find_command(who.may_view().unwrap(), &id);
+        assert_eq!(finds(OPERATOR).await.unwrap().state, CommandState::Queued);
+        assert!(finds(ELSEWHERE).await.is_err());
+        let cancels = |who: Who<'static>| city.ccms.cancel_command(who.may_command().unwrap(), &id);
+        assert!(cancels(ELSEWHERE).await.is_err());
+        assert_eq!(cancels(OPERATOR).await.unwrap().state, CommandState::Cancelled);
+        assert!(cancels(OPERATOR).await.is_err(), "it is over");
+        assert!(device.polls().await.is_empty());
+        assert_eq!(city.operator().sees_audit().await.iter().filter(|(what, _)| what == "command.cancel").count(), 1);
+        assert!(!city.operator().sees_mark("SL001").state.command_alive());
+    }
+
+    /// However many race: what the store says is alive is what memory hands out.
+    async fn commands_at_the_same_time_leave_one_alive(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        let light = [light_id("SL001")];
+        let may = OPERATOR.may_command().unwrap();
+        let all = (0..20).map(|n| {
+            city.ccms.command_many(may, &light, CommandKind::Brightness(n), Priority::High, None, None)
+        });
+        let all: Vec<_> = join_all(all).await.into_iter().map(|v| v.unwrap()[0].command_id.clone()).collect();
+        let mut alive = Vec::new();
+        for id in &all {
+            if city.operator().sees_command(id).await.is_live() {
+                alive.push(id.to_string());
+            }
+        }
+        assert_eq!(alive.len(), 1);
+        assert_eq!(city.ccms.live_command_count(CommandState::Queued), 1);
+        let polled = join_all((0..10).map(|_| device.polls())).await.concat();
+        assert_eq!(polled, alive, "handed out once, however many polls come at once");
     }
 }

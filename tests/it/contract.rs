@@ -6,7 +6,7 @@ use ccms_core::ids::CommandId;
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::time::{TimeOfDay, UtcMillis};
-use ccms_store::{Access, AuditEntry};
+use ccms_store::AuditEntry;
 use serde_json::{Value, json};
 
 use crate::city::City;

@@ -69,6 +69,11 @@ impl Ccms {
         }
     }
 
+    /// Polls that are held, for metrics and tests.
+    pub fn waiting_polls(&self) -> usize {
+        self.inner().waiting.polls()
+    }
+
     /// What a poll at `now` gets, marked in the same breath, so that two polls at once do not both get it.
     fn take_due(&self, who: &DeviceIdentity, now: UtcMillis) -> Result<Vec<Command>, Refusal> {
         let mut live = self.live().write();

@@ -216,6 +216,11 @@ impl Ccms {
         }
     }
 
+    /// Requests that wait for the database's writer, and how many may.
+    pub fn intake_depth(&self) -> (usize, usize) {
+        self.inner().intake.depth()
+    }
+
     /// Fits the fleet's share to its size.
     pub(crate) fn resize_budget(&self) {
         let claimed = {

@@ -1,4 +1,6 @@
 //! POST status: whether the device may speak of that light, then intake, then the answer.
+use std::time::Duration;
+
 use ccms_core::ids::{DeviceNo, LightId, LightNo};
 use ccms_core::light;
 use ccms_core::limits;
@@ -12,6 +14,9 @@ use crate::ccms::Ccms;
 use crate::identity::{Credentials, DeviceIdentity};
 use crate::intake::{NotTaken, Receipt};
 use crate::refusal::Refusal;
+
+/// How long an answer waits for readings that came beside it.
+const BESIDE_WAIT: Duration = Duration::from_secs(2);
 
 /// What became of a status.
 #[derive(Debug)]
@@ -62,6 +67,17 @@ impl Ccms {
             now,
             credentials: self.refresh(who, now),
         })
+    }
+
+    /// Stores what came beside something more important, which neither waits long for it nor fails with it.
+    pub(crate) async fn record_beside(&self, who: &DeviceIdentity, batch: StatusBatch) -> Result<(), Refusal> {
+        let rows = self.rows_of(who, batch.messages, self.now()).await?;
+        match tokio::time::timeout(BESIDE_WAIT, self.keep_rows(rows)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(refusal)) => tracing::warn!(device = %who.id, reason = refusal.message, "a status was not kept"),
+            Err(_) => tracing::debug!(device = %who.id, "a status is stored later"),
+        }
+        Ok(())
     }
 
     /// What is to be stored: each message is of a light of this device, or all are refused.

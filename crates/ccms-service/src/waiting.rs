@@ -45,6 +45,11 @@ impl Waiting {
         }
     }
 
+    /// Polls that wait.
+    pub fn polls(&self) -> usize {
+        self.lock().values().map(|held| held.polls).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<DeviceNo, Held>> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }

@@ -49,6 +49,12 @@ pub struct Claimed {
     pub credentials: Option<Credentials>,
 }
 
+/// A claim is later than any token that was ever used, also when the clock was set back: so it shows whether its own
+/// credentials were used.
+fn claimed_at(device: &DeviceRecord, now: UtcMillis) -> UtcMillis {
+    now.max(UtcMillis(device.token_used_gen + 1))
+}
+
 impl Claimed {
     const fn without(device: DeviceNo) -> Self {
         Self { device, credentials: None }
@@ -154,7 +160,7 @@ impl Ccms {
                 epoch: device.epoch,
                 issued_at_s: now.seconds(),
             };
-            self.record_status(&who, request.statuses.clone()).await?;
+            self.record_beside(&who, request.statuses.clone()).await?;
         }
         Ok(Claimed { device: device.no, credentials: self.credentials(device.no, device.epoch, now) })
     }
@@ -186,7 +192,7 @@ impl Ccms {
         let _one_at_a_time = self.enrolment_lane(&device.id).lock().await;
         let actor = format!("device {}", device.id);
         let audit = self.audit_entry(&actor, "device.reclaim", device.id.as_str(), json!({"epoch": device.epoch + 1}));
-        let Some(record) = self.store().reclaim_device(device.no, now, &audit).await? else { return Ok(None) };
+        let Some(record) = self.store().reclaim_device(device.no, claimed_at(device, now), &audit).await? else { return Ok(None) };
         let (no, epoch) = (record.no, record.epoch);
         self.live().write().put_device(record);
         self.inner().breaker.mended(no);
