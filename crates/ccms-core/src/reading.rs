@@ -143,7 +143,12 @@ impl Reading {
         let together = received_at == held_received_at;
         let uptimes = self.uptime_s.zip(held.uptime_s).map(|(mine, theirs)| mine.cmp(&theirs));
         match (self.is_dated(), held.is_dated()) {
-            (true, true) => self.reported_at >= held.reported_at,
+            (true, true) => {
+                let by_clock = self.reported_at >= held.reported_at;
+                // A clock that ran hours ahead and was put right: taken after the other had arrived, so newer than it.
+                let put_right = (held_received_at..=received_at).contains(&self.reported_at) && !together;
+                by_clock || put_right
+            }
             (true, false) if together => uptimes != Some(Ordering::Less),
             (true, false) => self.reported_at >= held_received_at,
             (false, true) if together => uptimes == Some(Ordering::Greater),
@@ -263,6 +268,10 @@ mod tests {
             // Dated: their own time, whenever they come.
             (said(Some(0), None), second, said(Some(-30), None), first, true),
             (said(Some(-30), None), second, said(Some(0), None), first, false),
+            // A clock that ran ahead holds nothing back once it is put right; what is late stays late.
+            (said(Some(60), None), second, said(Some(19_800), None), first, true),
+            (said(Some(-30), None), second, said(Some(19_800), None), first, false),
+            (said(Some(19_000), None), second, said(Some(19_800), None), first, false),
             // In one request: uptime, else the one that knows its time.
             (said(None, Some(90)), first, said(Some(-30), Some(60)), first, true),
             (said(None, Some(30)), first, said(Some(-30), Some(60)), first, false),
