@@ -3,7 +3,11 @@
 //! `light` carries a light that changed as `{"light_id":…,"live":{…}}`, `beat` comes every few seconds, and `resync` tells one who
 //! was away for too long to read everything again: what it missed is not kept. With `Last-Event-ID` a stream goes on where it
 //! broke off. A caller with a zone hears of its lights only.
+//!
+//! A stream without end is for those who say that they want one (`Accept: text/event-stream`, as browsers do). Anybody else
+//! takes an answer for something that ends, and is given [`TASTE`] of it.
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +30,8 @@ use super::problem::Problem;
 
 /// A sign of life, so that a quiet city is told from a dead connection. The caller's right is looked at again with it.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// What a caller gets that did not ask for an event stream.
+const TASTE: Duration = Duration::from_secs(10);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub async fn watch(call: Call) -> Result<Response, Problem> {
@@ -51,6 +57,8 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
     let mut waiting = if lost { vec![Waiting::Resync] } else { Vec::new() };
     waiting.extend(missed.iter().flat_map(Waiting::of));
     waiting.reverse();
+    let accepted = call.headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok());
+    let endless = accepted.into_iter().any(|v| v.contains("text/event-stream"));
     let watcher = Watcher {
         ccms: call.ccms().clone(),
         stop: call.context.stop.clone(),
@@ -58,6 +66,9 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
         waiting,
         rest,
         beat: interval(BEAT_EVERY),
+        end: Box::pin(
+            async move { if endless { std::future::pending().await } else { tokio::time::sleep(TASTE).await } },
+        ),
         _permit: permit,
     };
     let headers = [(HeaderName::from_static("x-accel-buffering"), "no"), (header::CACHE_CONTROL, "no-store")];
@@ -91,6 +102,7 @@ struct Watcher {
     waiting: Vec<Waiting>,
     rest: ChangeReceiver,
     beat: Interval,
+    end: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -112,6 +124,7 @@ impl Watcher {
                 }
                 tokio::select! {
                     () = watcher.stop.cancelled() => return None,
+                    () = &mut watcher.end => return None,
                     _ = watcher.beat.tick() => {
                         if !watcher.still_may().await {
                             return None;

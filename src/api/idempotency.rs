@@ -46,9 +46,12 @@ struct Kept {
 /// The key of a request, if it brings one.
 pub fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
-    let readable = |text: &&str| !text.is_empty() && text.len() <= KEY_CHARS_MAX;
+    let readable =
+        |text: &&str| (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     let text = value.to_str().ok().filter(readable).ok_or_else(|| {
-        Problem::malformed(format!("An Idempotency-Key has 1 to {KEY_CHARS_MAX} printable ASCII characters."))
+        Problem::malformed(format!(
+            "An Idempotency-Key has 1 to {KEY_CHARS_MAX} printable ASCII characters and no blanks."
+        ))
     })?;
     Ok(Some(text.to_owned()))
 }

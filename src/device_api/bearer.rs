@@ -1,9 +1,10 @@
 //! `Authorization: Bearer …` and `X-Device-Signature`.
 use axum::http::{HeaderMap, header};
 
-/// The token, if there is one. Any other scheme, or text that is no header text, counts as none.
+/// The token, if there is one. Any other scheme counts as none; what is no text is a token that fits nothing.
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    const UNREADABLE: &str = "?";
+    let Ok(value) = headers.get(header::AUTHORIZATION)?.to_str() else { return Some(UNREADABLE) };
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|t| !t.is_empty())
 }

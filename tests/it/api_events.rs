@@ -27,7 +27,8 @@ struct Event {
 
 impl Events {
     async fn of(who: &Integrator, headers: &[(&str, &str)]) -> Self {
-        let answer = who.begins("GET", "events", headers, Vec::new()).await;
+        let headers: Vec<_> = headers.iter().copied().chain([("accept", "text/event-stream")]).collect();
+        let answer = who.begins("GET", "events", &headers, Vec::new()).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Self { stream: Body::new(answer.into_body()).into_data_stream(), text: String::new() }

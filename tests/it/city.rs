@@ -11,7 +11,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_service::Ccms;
 use ccms_service::clock::Clock;
-use ccms_service::keys::MasterKey;
+use ccms_service::keys::{FactoryKey, Keys, MasterKey, Ring};
 use ccms_service::settings::EnrolmentMode;
 use ccms_store::{LogPosition, ReadingRow};
 use leptos::config::LeptosOptions;
@@ -43,6 +43,18 @@ impl City {
         Self::of(engine, EnrolmentMode::Open).await
     }
 
+    /// Set as `edit` says; how many requests are served is no question.
+    pub async fn configured(engine: Engine, enrolment: EnrolmentMode, edit: impl FnOnce(&mut Config)) -> Self {
+        let database = Database::fresh(engine).await;
+        let mut config = config(enrolment);
+        config.limits.device_per_second = 1e6;
+        config.limits.device_burst = 1_000_000;
+        config.limits.fleet_per_device_per_second = 1e6;
+        config.data_dir = database.folder.path().to_owned();
+        edit(&mut config);
+        Self::start(config, Clock::manual(DOCUMENT_TIME), MasterKey::random(), database).await
+    }
+
     /// Devices are let in by people.
     pub async fn registered(engine: Engine) -> Self {
         Self::of(engine, EnrolmentMode::Registered).await
@@ -56,13 +68,17 @@ impl City {
     }
 
     async fn of(engine: Engine, enrolment: EnrolmentMode) -> Self {
-        let database = Database::fresh(engine).await;
-        Self::start(config(enrolment), Clock::manual(DOCUMENT_TIME), MasterKey::random(), database).await
+        Self::configured(engine, enrolment, |_| {}).await
     }
 
     async fn start(config: Config, clock: Clock, master: MasterKey, database: Database) -> Self {
         let store = Arc::new(Watched::new(database.open().await));
-        let ccms = Ccms::start(config.settings(), clock.clone(), store.clone(), &master).await.expect("a start");
+        let keys = Keys {
+            master: master.clone(),
+            ring_file: Some(database.folder.path().join("token-keys")),
+            factory: config.enrolment.factory_key_file.as_deref().map(|f| FactoryKey::load(f).expect("a group key")),
+        };
+        let ccms = Ccms::start(config.settings(), clock.clone(), store.clone(), keys).await.expect("a start");
         let leptos = LeptosOptions::builder()
             .output_name("ccms")
             .site_root(PathBuf::from("target/site").display().to_string())
@@ -76,6 +92,12 @@ impl City {
         self.database.folder.path().to_owned()
     }
 
+    /// `ccms keys rotate`, and the server has noticed.
+    pub fn rotates_keys(&self) {
+        Ring::rotate(&self.data_dir().join("token-keys"), &self.master, self.clock.now()).expect("a rotation");
+        self.ccms.look_at_keys();
+    }
+
     pub fn database_url(&self) -> String {
         self.database.url.clone()
     }
@@ -87,7 +109,7 @@ impl City {
     /// The same device, with what its flash holds, before this server.
     pub fn meets(&self, device: &Controller) -> Controller {
         let mut same = self.device(&device.id);
-        (same.token, same.light) = (device.token.clone(), device.light.clone());
+        (same.token, same.secret, same.light) = (device.token.clone(), device.secret.clone(), device.light.clone());
         same
     }
 
@@ -95,6 +117,8 @@ impl City {
     pub async fn claimed_device(&self, id: &str) -> Controller {
         let mut device = self.device(id);
         device.configures().await.ok();
+        // The fleet's share follows the fleet.
+        self.ccms.sweep().await;
         device
     }
 
@@ -109,6 +133,13 @@ impl City {
     /// Stops in order and starts again on the same data.
     pub async fn restarts(self) -> Self {
         self.ccms.stop().await;
+        Self::start(self.config, self.clock, self.master, self.database).await
+    }
+
+    /// Stops in order, and starts again so much later.
+    pub async fn is_away(self, seconds: i64) -> Self {
+        self.ccms.stop().await;
+        self.clock.advance_ms(seconds * 1000);
         Self::start(self.config, self.clock, self.master, self.database).await
     }
 

@@ -5,6 +5,7 @@ use axum::http::Request;
 use ccms_core::reading::PowerState;
 use ccms_core::time::UtcMillis;
 use ccms_service::clock::Clock;
+use ccms_service::keys::signature::sign;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -19,11 +20,13 @@ pub struct Controller {
     pub id: String,
     pub light: String,
     pub token: Option<String>,
+    /// What it signs with, once it was given that.
+    pub secret: Option<String>,
 }
 
 impl Controller {
     pub fn new(router: Router, clock: Clock, id: &str) -> Self {
-        Self { router, clock, base: "/api/device", id: id.into(), light: String::new(), token: None }
+        Self { router, clock, base: "/api/device", id: id.into(), light: String::new(), token: None, secret: None }
     }
 
     /// POST configure. Keeps what it is given, as a device does.
@@ -112,14 +115,24 @@ impl Controller {
         Answer::of(self.router.clone().oneshot(request).await.expect("the router never fails")).await
     }
 
+    /// POST with `X-Device-Signature` of these very bytes under `key`.
+    pub async fn sends_signed(&self, route: &str, headers: &[(&str, &str)], body: Vec<u8>, key: &[u8]) -> Answer {
+        let signature = sign(key, &body);
+        let headers: Vec<_> = headers.iter().copied().chain([("x-device-signature", signature.as_str())]).collect();
+        self.sends("POST", route, &headers, body).await
+    }
+
     pub fn without_token(&self) -> Self {
         Self { token: None, ..self.clone() }
     }
 
     /// A token in an answer replaces the one it holds.
-    fn learns(&mut self, answer: &Value) {
+    pub fn learns(&mut self, answer: &Value) {
         if let Some(token) = answer["device_token"].as_str() {
             self.token = Some(token.into());
+        }
+        if let Some(secret) = answer["device_secret"].as_str() {
+            self.secret = Some(secret.into());
         }
     }
 }

@@ -59,6 +59,7 @@ on_both! {
     async fn a_stop_commits_what_waits(engine) {
         let city = City::open(engine).await;
         let mut device = city.claimed_device(DEVICE).await;
+        device.asks_for_commands().await.ok();
         city.store.holds_appends();
         let mut last = device.clone();
         let mut report = pin!(last.reports(PowerState::On));

@@ -4,10 +4,13 @@ use ccms_core::ids::{CommandId, DeviceId, LightId, UserId};
 use ccms_core::snapshot::Mark;
 use ccms_core::view::LightDetail;
 use ccms_service::{Ccms, Person, Role, Who};
-use ccms_store::{Curated, NewDevice};
+use ccms_store::{AlertQuery, AlertState, Curated, NewDevice};
 
 /// Who lets devices in.
 const TECHNICIAN: Who<'static> = Who::person("technician@city.example", Role::Technician, None);
+
+/// Who ends what a device may do.
+const ADMIN: Who<'static> = Who::person("admin@city.example", Role::Admin, None);
 
 pub struct Operator {
     ccms: Ccms,
@@ -28,6 +31,33 @@ impl Operator {
     pub async fn approves(&self, device: &str) {
         let may = TECHNICIAN.may_commission().expect("a technician may approve");
         self.ccms.approve_device(may, &device_id(device)).await.expect("approved");
+    }
+
+    pub async fn rejects(&self, device: &str) {
+        let may = TECHNICIAN.may_commission().expect("a technician may reject");
+        self.ccms.reject_device(may, &device_id(device)).await.expect("rejected");
+    }
+
+    pub async fn allows_reclaim(&self, device: &str) {
+        let may = TECHNICIAN.may_commission().expect("a technician may allow it");
+        self.ccms.allow_reclaim(may, &device_id(device)).await.expect("allowed");
+    }
+
+    pub async fn swaps(&self, old: &str, new: &str) {
+        let may = TECHNICIAN.may_commission().expect("a technician may swap");
+        self.ccms.swap_device(may, &device_id(old), &device_id(new)).await.expect("swapped");
+    }
+
+    pub async fn revokes(&self, device: &str) {
+        let may = ADMIN.may_administer().expect("an administrator may revoke");
+        self.ccms.revoke_device(may, &device_id(device)).await.expect("revoked");
+    }
+
+    /// Kinds of alerts that are not resolved, with how often each occurred.
+    pub async fn sees_alerts(&self) -> Vec<(String, u32)> {
+        let query = AlertQuery { limit: 100, ..AlertQuery::default() };
+        let alerts = self.ccms.store().alerts(&query).await.expect("alerts");
+        alerts.into_iter().filter(|a| a.state != AlertState::Resolved).map(|a| (a.kind, a.count)).collect()
     }
 
     /// Devices that wait for a person, with how often they asked.

@@ -21,7 +21,7 @@ pub struct Process {
     pub scheme: String,
     pub address: SocketAddr,
     pub metrics: Option<SocketAddr>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Process {
@@ -35,11 +35,16 @@ impl Process {
             }
             if let Some((scheme, at)) = line.strip_prefix("CCMS listens on ").and_then(|url| url.split_once("://")) {
                 let (scheme, address) = (scheme.to_owned(), at.parse().expect("an address"));
-                return Self { child, scheme, address, metrics, _folder: folder };
+                return Self { child, scheme, address, metrics, folder };
             }
         }
         let ended = child.wait();
         panic!("the server ended ({ended:?}): {}", log_of(&folder));
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// What it says when it refuses to start.

@@ -64,7 +64,7 @@ impl Ccms {
     }
 
     /// Notes that the server is alive.
-    pub(crate) async fn beat(&self) {
+    pub async fn beats(&self) {
         if let Err(error) = self.store().heartbeat(self.now()).await {
             tracing::warn!(%error, "it was not noted that the server is alive");
         }

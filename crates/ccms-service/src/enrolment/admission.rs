@@ -6,7 +6,7 @@ use ccms_core::wire::envelope::ErrorCode;
 use ccms_store::{Claim, Curated, DeviceRecord, DeviceState, NewDevice, PendingNote, Reported};
 use serde_json::json;
 
-use super::Claimed;
+use super::{Claimed, claimed_at};
 use super::answer::reported_of;
 use crate::ccms::Ccms;
 use crate::proof::{Evidence, Signed};
@@ -80,7 +80,8 @@ impl Ccms {
         now: UtcMillis,
     ) -> Result<Claimed, Refusal> {
         let reported = reported_of(request, &device.reported);
-        let claim = Claim { device: device.no, at: now, reported: reported.clone() };
+        let at = claimed_at(&device, now);
+        let claim = Claim { device: device.no, at, reported: reported.clone() };
         let particulars = json!({"epoch": device.epoch, "gps_fix": request.place().is_some()});
         let audit =
             self.audit_entry(&format!("device {}", device.id), "device.claim", device.id.as_str(), particulars);
@@ -93,7 +94,7 @@ impl Ccms {
             let mut live = self.live().write();
             live.put_device(DeviceRecord {
                 state: DeviceState::Claimed,
-                claimed_at: Some(now),
+                claimed_at: Some(at),
                 claim_until: None,
                 attempts: 0,
                 first_attempt_at: None,

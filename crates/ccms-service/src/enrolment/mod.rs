@@ -160,7 +160,13 @@ impl Ccms {
                 epoch: device.epoch,
                 issued_at_s: now.seconds(),
             };
-            self.record_beside(&who, request.statuses.clone()).await?;
+            let statuses = request.statuses.clone();
+            if statuses.is_list {
+                // Who reports this way takes the answer for a receipt.
+                self.record_status(&who, statuses).await?;
+            } else {
+                self.record_beside(&who, statuses).await?;
+            }
         }
         Ok(Claimed { device: device.no, credentials: self.credentials(device.no, device.epoch, now) })
     }
