@@ -15,7 +15,6 @@ use std::time::Duration;
 use ccms_core::ids::{DeviceId, DeviceNo};
 use ccms_core::limits;
 use ccms_core::wire::envelope::ErrorCode;
-use ccms_store::DeviceState;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
@@ -111,16 +110,18 @@ impl<C: Clock + Clone> Governor<C> {
         }
     }
 
-    /// Fits the fleet's share to the number of devices.
-    fn resize(&self, devices: usize) {
+    /// Fits the fleet's share to the number of devices; true when that changed it.
+    fn resize(&self, devices: usize) -> bool {
         let per_second = (self.limits.fleet_per_device_per_second * devices as f64).max(FLEET_PER_SECOND_MIN);
-        if self.fleet.read().unwrap_or_else(PoisonError::into_inner).per_second != per_second {
+        let differs = self.fleet.read().unwrap_or_else(PoisonError::into_inner).per_second != per_second;
+        if differs {
             *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Fleet::new(per_second, &self.clock);
         }
+        differs
     }
 
-    /// Counts a request; `Err` says after how long the next one is welcome.
-    fn count(&self, key: Key<'_>, traffic: Traffic) -> Result<(), Duration> {
+    /// Counts a request; `Err` says after how long the next one is welcome. `devices` says how many there are by now.
+    fn count(&self, key: Key<'_>, traffic: Traffic, devices: impl FnOnce() -> usize) -> Result<(), Duration> {
         let wait = |not: NotUntil<C::Instant>| not.wait_time_from(self.clock.now());
         match key {
             Key::Device(no) => self.devices.check_key(&no).map_err(wait)?,
@@ -133,11 +134,13 @@ impl<C: Clock + Clone> Governor<C> {
         if traffic == Traffic::Configure {
             return Ok(());
         }
-        let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
-        match key {
-            Key::Device(_) => fleet.proven.check().map_err(wait),
-            Key::Unproven(..) => fleet.unproven.check().map_err(wait),
-        }
+        let check = || {
+            let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+            let share = if matches!(key, Key::Device(_)) { &fleet.proven } else { &fleet.unproven };
+            share.check().map_err(wait)
+        };
+        // The fleet may have grown since its share was last fitted.
+        check().or_else(|wait| if self.resize(devices()) { check() } else { Err(wait) })
     }
 }
 
@@ -181,7 +184,7 @@ impl Ccms {
             Caller::Proven(who) => Key::Device(who.no),
             Caller::Unproven(id) => Key::Unproven(self.live().read().device_no(id), id),
         };
-        self.inner().governor.count(key, traffic).map_err(too_often)
+        self.inner().governor.count(key, traffic, || self.live().read().device_count()).map_err(too_often)
     }
 
     /// As [`Self::admit`] for configure, where a token counts for its device's share even when it is over.
@@ -198,7 +201,7 @@ impl Ccms {
                 None => Key::Unproven(device.map(|d| d.record.no), id),
             }
         };
-        self.inner().governor.count(key, Traffic::Configure).map_err(too_often)
+        self.inner().governor.count(key, Traffic::Configure, || 0).map_err(too_often)
     }
 
     /// Whether a device may hand in logs now. Counts it when it may.
@@ -223,11 +226,8 @@ impl Ccms {
 
     /// Fits the fleet's share to its size.
     pub(crate) fn resize_budget(&self) {
-        let claimed = {
-            let live = self.live().read();
-            live.devices().filter(|d| d.record.state == DeviceState::Claimed).count()
-        };
-        self.inner().governor.resize(claimed);
+        let devices = self.live().read().device_count();
+        self.inner().governor.resize(devices);
     }
 }
 
@@ -253,9 +253,9 @@ mod tests {
     #[test]
     fn a_device_has_twenty_at_once_and_two_a_second() {
         let g = governor();
-        let served = |g: &Governor<_>| (0..100).filter(|_| g.count(DEVICE, Traffic::Poll).is_ok()).count();
+        let served = |g: &Governor<_>| (0..100).filter(|_| g.count(DEVICE, Traffic::Poll, || 0).is_ok()).count();
         assert_eq!(served(&g), 20);
-        let wait = g.count(DEVICE, Traffic::Poll).unwrap_err();
+        let wait = g.count(DEVICE, Traffic::Poll, || 0).unwrap_err();
         assert_eq!(too_often(wait).retry_after_s, 1);
         g.clock.advance(wait);
         assert_eq!(served(&g), 1, "who comes back when told is served");
@@ -269,11 +269,11 @@ mod tests {
     fn strangers_use_up_neither_a_devices_share_nor_memory() {
         let g = governor();
         let id = DeviceId::parse("IMEI:351234567890123").unwrap();
-        while g.count(Key::Unproven(Some(DeviceNo(1)), &id), Traffic::Configure).is_ok() {}
-        assert_eq!(g.count(DEVICE, Traffic::Poll), Ok(()));
+        while g.count(Key::Unproven(Some(DeviceNo(1)), &id), Traffic::Configure, || 0).is_ok() {}
+        assert_eq!(g.count(DEVICE, Traffic::Poll, || 0), Ok(()));
         for n in 0..200_000 {
             let id = DeviceId::parse(&format!("X{n}")).unwrap();
-            let _ = g.count(Key::Unproven(None, &id), Traffic::Configure);
+            let _ = g.count(Key::Unproven(None, &id), Traffic::Configure, || 0);
         }
         assert!(g.unproven.len() <= STRANGERS as usize + 1);
     }
@@ -290,10 +290,11 @@ mod tests {
                 let status = tenth % 300 == 0;
                 let poll = tenth % 100 == 0;
                 for _ in 0..u8::from(status) + u8::from(poll) {
-                    assert_eq!(g.count(Key::Device(DeviceNo(no)), Traffic::Report), Ok(()), "{tenth} {no}");
+                    assert_eq!(g.count(Key::Device(DeviceNo(no)), Traffic::Report, || 101), Ok(()), "{tenth} {no}");
                 }
             }
-            refused += (0..50).filter(|_| g.count(Key::Device(DeviceNo(100)), Traffic::Report).is_err()).count();
+            refused +=
+                (0..50).filter(|_| g.count(Key::Device(DeviceNo(100)), Traffic::Report, || 101).is_err()).count();
             g.clock.advance(Duration::from_millis(100));
         }
         assert!(refused > 298_000, "{refused}");
@@ -304,7 +305,8 @@ mod tests {
         let g = governor();
         for (devices, at_once) in [(0, 500), (100, 500), (1_000, 3_000), (100_000, 300_000)] {
             g.resize(devices);
-            let served = (0..400_000).filter(|n| g.count(Key::Device(DeviceNo(1000 + n)), Traffic::Poll).is_ok());
+            let served =
+                (0..400_000).filter(|n| g.count(Key::Device(DeviceNo(1000 + n)), Traffic::Poll, || devices).is_ok());
             assert_eq!(served.count(), at_once, "{devices}");
             g.clock.advance(Duration::from_secs(3600));
         }
@@ -315,7 +317,7 @@ mod tests {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e30] {
             let limits = Limits { device_per_second: rate, device_burst: 0, ..Limits::default() };
             let g = Governor::new(limits, FakeRelativeClock::default());
-            assert_eq!(g.count(DEVICE, Traffic::Poll), Ok(()));
+            assert_eq!(g.count(DEVICE, Traffic::Poll, || 0), Ok(()));
         }
     }
 }

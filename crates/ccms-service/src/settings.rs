@@ -94,7 +94,7 @@ pub struct Limits {
     pub device_per_second: f64,
     /// Requests of one device at once.
     pub device_burst: u32,
-    /// The whole fleet's share, for each claimed device.
+    /// The whole fleet's share, for each of its devices.
     pub fleet_per_device_per_second: f64,
 }
 

@@ -102,6 +102,11 @@ impl State {
         self.devices.iter().flatten()
     }
 
+    /// How many devices there are, whatever their state.
+    pub fn device_count(&self) -> usize {
+        self.devices.len()
+    }
+
     pub fn device_of(&self, light: &LiveLight) -> Option<&LiveDevice> {
         light.record.device_no.and_then(|no| self.device(no))
     }
