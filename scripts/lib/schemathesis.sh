@@ -55,7 +55,7 @@ api_fuzz_against() {
   for which in --include-tag --exclude-tag; do
     (cd "$work" && "$tool" --config-file "$CCMS_CHECKOUT/scripts/lib/schemathesis.toml" run "$base/api/openapi.json" \
       "$which" "Device contract" --phases examples,coverage,fuzzing,stateful --seed "${CCMS_FUZZ_SEED:-1}" \
-      --max-time "${CCMS_FUZZ_SECONDS:-240}" --suppress-health-check all --no-shrink) || status=1
+      --max-time "${CCMS_FUZZ_SECONDS:-60}" --suppress-health-check all --no-shrink) || status=1
   done
   return "$status"
 }

@@ -48,12 +48,15 @@ pub async fn caller(ccms: &Ccms, head: &Parts) -> Result<Caller, Problem> {
             None => None,
         };
         return key.map(Caller::Key).ok_or_else(|| {
-            unauthorised("This is no API key, or it was revoked.", r#"Bearer realm="ccms", error="invalid_token""#)
+            Problem::unauthorised(
+                "This is no API key, or it was revoked.",
+                r#"Bearer realm="ccms", error="invalid_token""#,
+            )
         });
     }
-    let (person, session) = signed_in(ccms, head)
-        .await?
-        .ok_or_else(|| unauthorised("Send an API key: Authorization: Bearer ccms_…", r#"Bearer realm="ccms""#))?;
+    let (person, session) = signed_in(ccms, head).await?.ok_or_else(|| {
+        Problem::unauthorised("Send an API key: Authorization: Bearer ccms_…", r#"Bearer realm="ccms""#)
+    })?;
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     if !reads && !origin::is_same_origin(&head.headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "This request came from another site and was refused."));
@@ -66,8 +69,4 @@ async fn signed_in(ccms: &Ccms, head: &Parts) -> Result<Option<(Person, String)>
     let user: Option<i64> = session.get(SESSION_USER_KEY).await.map_err(|_| ServiceError::Unavailable)?;
     let (Some(user), Some(id)) = (user, session.id()) else { return Ok(None) };
     Ok(ccms.person(UserId(user)).await?.map(|person| (person, id.to_string())))
-}
-
-fn unauthorised(detail: &str, challenge: &'static str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, detail).with(header::WWW_AUTHENTICATE, challenge)
 }

@@ -5,9 +5,10 @@ use ccms_core::command::{CommandKind, CommandType, Priority};
 use ccms_core::ids::{CommandId, LightId};
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
-use ccms_core::time::UtcMillis;
+use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_core::view::CommandView;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::call::{Call, Page, json};
 use super::problem::Problem;
@@ -22,7 +23,7 @@ struct Wish {
     command_type: CommandType,
     action: Option<PowerState>,
     brightness_level: Option<u8>,
-    schedule: Option<Night>,
+    schedule: Option<Map<String, Value>>,
     priority: Option<Priority>,
     expires_in_seconds: Option<i64>,
     reason: Option<String>,
@@ -32,8 +33,8 @@ struct Wish {
 #[serde(deny_unknown_fields)]
 struct Night {
     enabled: bool,
-    sunrise_time: ccms_core::time::TimeOfDay,
-    sunset_time: ccms_core::time::TimeOfDay,
+    sunrise_time: TimeOfDay,
+    sunset_time: TimeOfDay,
 }
 
 impl Wish {
@@ -53,12 +54,15 @@ impl Wish {
                 return Err(Problem::invalid_field(field, format!("{named} needs it.")));
             }
         }
-        let schedule =
-            |n: &Night| Schedule { enabled: n.enabled, sunrise_time: n.sunrise_time, sunset_time: n.sunset_time };
         Ok(match (self.action, self.brightness_level, &self.schedule) {
             (Some(state), ..) => CommandKind::Power(state),
             (_, Some(percent), _) => CommandKind::Brightness(percent),
-            (.., Some(night)) => CommandKind::Schedule(schedule(night)),
+            (.., Some(night)) => {
+                let night = serde_json::from_value(Value::Object(night.clone()));
+                let Night { enabled, sunrise_time, sunset_time } =
+                    night.map_err(|e| Problem::invalid_field("schedule", e.to_string()))?;
+                CommandKind::Schedule(Schedule { enabled, sunrise_time, sunset_time })
+            }
             _ => CommandKind::Reset,
         })
     }

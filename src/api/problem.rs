@@ -1,6 +1,6 @@
 //! What a caller is told when a request is not served: `application/problem+json` after RFC 9457, whatever went wrong and
 //! wherever.
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ccms_service::ServiceError;
 use serde::Serialize;
@@ -19,8 +19,9 @@ pub struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Flaw>,
+    /// `WWW-Authenticate`.
     #[serde(skip)]
-    headers: HeaderMap,
+    challenge: Option<&'static str>,
 }
 
 /// What is wrong with one part of a request.
@@ -51,7 +52,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
-            headers: HeaderMap::new(),
+            challenge: None,
         }
     }
 
@@ -85,9 +86,9 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
-        self
+    /// The caller has to say who it is.
+    pub fn unauthorised(detail: impl Into<String>, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// A use case that refuses because of the state that a thing is in.
@@ -121,7 +122,9 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_else(|_| b"{}".to_vec());
         let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
-        response.headers_mut().extend(self.headers);
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }

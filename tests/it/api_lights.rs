@@ -11,7 +11,7 @@ const DEVICE: &str = "IMEI:351234567890123";
 fn place(n: u32) -> Value {
     json!({
         "device_id": format!("IMEI:35123456789{n:04}"), "light_id": format!("SL{n:03}"), "name": format!("Main Road {n}"),
-        "latitude": 28.0 + f64::from(n) / 100.0, "longitude": 77.0, "zone": if n % 2 == 0 { "north" } else { "south" },
+        "latitude": 28.0 + f64::from(n) / 100.0, "longitude": 77.0, "zone": if n.is_multiple_of(2) { "north" } else { "south" },
     })
 }
 
@@ -130,7 +130,9 @@ on_both! {
             assert_eq!(problem["errors"][0]["field"], field);
         }
         admin.patches("lights/SL001", &[], &json!({"nmae": "x"})).await.problem(422);
-        admin.patches("lights/SL001", &[], &json!([1])).await.problem(422);
+        for list in [json!([1]), json!([null, null]), json!([])] {
+            admin.patches("lights/SL001", &[], &list).await.problem(422);
+        }
         admin.sends("PATCH", "lights/SL001", &[("content-type", "application/json")], b"{".to_vec()).await.problem(400);
         admin.sends("PATCH", "lights/SL001", &[("content-type", "text/plain")], b"{}".to_vec()).await.problem(415);
         admin.sends("PATCH", "lights/SL001", &[], vec![b' '; 300_000]).await.problem(413);
@@ -166,6 +168,7 @@ on_both! {
             json!({"light_ids": ["SL001"], "command_type": "brightness_control", "brightness_level": 101}),
             json!({"light_ids": ["SL001"], "command_type": "power_control", "action": "on", "expires_in_seconds": 0}),
             json!({"light_ids": ["SL001"], "command_type": "power_control", "action": "on", "expires_in_seconds": 99_999_999}),
+            json!({"light_ids": ["SL001"], "command_type": "schedule_update", "schedule": [true, "06:00:00", "18:00:00"]}),
             json!({"light_ids": "SL001", "command_type": "power_control", "action": "on"}),
         ] {
             admin.posts("commands", &body).await.problem(422);

@@ -17,9 +17,12 @@ use crate::database::Engine;
 const PASSWORD: &str = "a long enough password";
 const DEVICE: &str = "IMEI:351234567890123";
 
-/// Everyone there is, with what each may do.
-async fn everyone(city: &City) -> Vec<(String, Integrator, Box<dyn Fn(Permission) -> bool>)> {
-    let mut all: Vec<(String, Integrator, Box<dyn Fn(Permission) -> bool>)> = Vec::new();
+/// Who it is, how it asks, and what it may do.
+type Someone = (String, Integrator, Box<dyn Fn(Permission) -> bool>);
+
+/// Everyone there is.
+async fn everyone(city: &City) -> Vec<Someone> {
+    let mut all: Vec<Someone> = Vec::new();
     all.push(("anonymous".into(), Integrator::anonymous(city), Box::new(|_| false)));
     for role in Role::ALL {
         for zone in [None, Some("south")] {

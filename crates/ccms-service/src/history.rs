@@ -151,20 +151,43 @@ impl Ccms {
         limit: usize,
     ) -> Result<(Vec<Summary>, Option<UtcMillis>), ServiceError> {
         let no = self.light_no(by, id).ok_or(ServiceError::NotFound)?;
-        let now = self.now();
-        let (start, end) = (from.max(FLOOR), to.min(UtcMillis(now.0 + AHEAD_MS)));
+        let (start, mut end) = (from.max(FLOOR), to.min(UtcMillis(self.now().0 + AHEAD_MS)));
         if start >= end {
             return Ok((Vec::new(), None));
         }
-        let days = self.days_at_once().min(SUMMED_DAYS_MAX);
-        let wide = match resolution {
+        let wide_ms = match resolution {
             Resolution::QuarterHour => QUARTER_MS,
             Resolution::Day => DAY_MS,
         };
-        let low = start.max(UtcMillis(end.0 - (days * DAY_MS).min(wide.saturating_mul(limit as i64))));
-        let low = self.stretch(low, resolution).0;
-        let mut rows = Vec::new();
-        let mut high = end;
+        let reach_ms = self.days_at_once().min(SUMMED_DAYS_MAX) * DAY_MS;
+        let far = UtcMillis(end.0 - reach_ms);
+        // As much as fills a page; where nothing is, further on.
+        loop {
+            let low = start.max(UtcMillis(end.0 - reach_ms.min(wide_ms.saturating_mul(limit as i64))));
+            let low = self.stretch(low, resolution).0;
+            let mut summaries = self.summed(no, (low, end), resolution).await?;
+            if summaries.is_empty() && low > start.max(far) {
+                end = low;
+                continue;
+            }
+            let more = summaries.len() > limit;
+            summaries.truncate(limit);
+            let next = match summaries.last() {
+                Some(last) if more => Some(last.from),
+                _ => Some(low).filter(|low| *low > start),
+            };
+            return Ok((summaries, next));
+        }
+    }
+
+    /// The stretches of `low <= time < end` that have a reading, newest first.
+    async fn summed(
+        &self,
+        no: LightNo,
+        (low, end): (UtcMillis, UtcMillis),
+        resolution: Resolution,
+    ) -> Result<Vec<Summary>, ServiceError> {
+        let (mut rows, mut high) = (Vec::new(), end);
         // A little more in front: the first counter of a stretch is compared with the last one before it.
         let reach = UtcMillis(low.0 - QUARTER_MS);
         loop {
@@ -182,7 +205,7 @@ impl Ccms {
             }
         }
         rows.reverse();
-        let mut summaries = Vec::new();
+        let (mut summaries, now) = (Vec::new(), self.now());
         let mut index = rows.partition_point(|r| r.reading.reported_at < low);
         while let Some(first) = rows.get(index) {
             let (begins, ends) = self.stretch(first.reading.reported_at, resolution);
@@ -193,13 +216,7 @@ impl Ccms {
             index += count;
         }
         summaries.reverse();
-        let more = summaries.len() > limit;
-        summaries.truncate(limit);
-        let next = match summaries.last() {
-            Some(last) if more => Some(last.from),
-            _ => Some(low).filter(|low| *low > start),
-        };
-        Ok((summaries, next))
+        Ok(summaries)
     }
 
     fn days_at_once(&self) -> i64 {

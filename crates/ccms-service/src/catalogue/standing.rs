@@ -80,11 +80,11 @@ pub(crate) fn standing(commands: &[Command], night: Night, now: UtcMillis) -> (W
     (target, in_effect)
 }
 
-fn newest<'a>(
-    commands: &'a [Command],
+fn newest(
+    commands: &[Command],
     state: impl Fn(&&Command) -> bool,
     kind: impl Fn(&CommandKind) -> bool,
-) -> Option<&'a Command> {
+) -> Option<&Command> {
     commands.iter().filter(|c| kind(&c.kind) && state(c)).max_by_key(|c| c.requested_at)
 }
 
