@@ -32,7 +32,7 @@ pub async fn show_light(light: LightId) -> Result<LightDetail, UiError> {
     let caller = crate::people::session::Caller::here()?;
     let outcome = async {
         let person = caller.person().await?;
-        Ok(caller.ccms.light(person.may_view(), &light).await?)
+        Ok(caller.ccms.light(person.who().may_view()?, &light).await?)
     };
     caller.answer.with(outcome.await)
 }
@@ -53,7 +53,7 @@ pub async fn command(light: LightId, ask: Ask, percent: Option<u8>) -> Result<Co
                 return Err(UiError::Invalid { field: "percent".into(), message });
             }
         };
-        Ok(caller.ccms.command(person.may_command()?, &light, kind).await?)
+        Ok(caller.ccms.command(person.who().may_command()?, &light, kind).await?)
     };
     caller.answer.with(outcome.await)
 }

@@ -85,7 +85,9 @@ fn a_suspect_clock_is_ordered_by_arrival() {
     from_1970.reading.flags.set(ReadingFlags::CLOCK_SUSPECT);
     state.reading(&from_1970);
     assert_eq!(power(&state), Some(PowerState::Off), "it arrived last");
-    state.reading(&reading(NOW.plus_seconds(-30), PowerState::On));
+    let mut late = reading(NOW.plus_seconds(-30), PowerState::On);
+    late.received_at = NOW.plus_seconds(1);
+    state.reading(&late);
     assert_eq!(power(&state), Some(PowerState::Off), "a report from before that arrival is late");
 }
 
