@@ -57,6 +57,49 @@ on_both! {
         assert_eq!(refused.json(), says("configure-error.json"));
     }
 
+    /// The routes that the document names and shows nothing of: what is written down as their examples holds.
+    async fn the_other_routes_answer_as_their_examples_say(engine) {
+        let city = City::open(engine).await;
+        let mut device = city.device(DEVICE);
+        let configured = device.sends("POST", "configure", &[], example("configure-request.json")).await.ok();
+        device.token = configured["device_token"].as_str().map(str::to_owned);
+        city.waits(31);
+        for (method, route, request, response) in [
+            ("POST", "status", Some("lights-request.json"), None),
+            ("POST", "status", Some("readings-request.json"), None),
+            ("POST", "status", Some("pseudocode-status.json"), Some("status-response.json")),
+            ("POST", "command-ack", Some("pseudocode-ack.json"), None),
+            ("POST", "sync", Some("sync-request.json"), Some("sync-response.json")),
+            ("POST", "alert", Some("alert-request.json"), Some("alert-response.json")),
+            ("PUT", "firmware", Some("firmware-request.json"), Some("firmware-response.json")),
+            ("GET", "firmware", None, Some("firmware-none.json")),
+            ("GET", "health", None, Some("health-response.json")),
+            ("POST", "configure", Some("pseudocode-configure.json"), None),
+        ] {
+            // The lights of the document are of this device only where it has one.
+            let body = request.map(example).unwrap_or_default();
+            let answer = device.sends(method, route, &[], body).await;
+            if request == Some("lights-request.json") && answer.status == 403 {
+                answer.refused(403, "DEVICE_MISMATCH");
+                continue;
+            }
+            let answer = answer.ok();
+            let Some(response) = response else { continue };
+            let documented: Value = serde_json::from_slice(&example(response)).expect("an example");
+            for (name, value) in documented.as_object().expect("an object") {
+                let given = answer.get(name).unwrap_or_else(|| panic!("{response} has {name}: {answer}"));
+                assert_eq!(std::mem::discriminant(given), std::mem::discriminant(value), "{response} {name}: {answer}");
+            }
+            for fixed in ["status", "message", "update", "device_id", "light_ids"] {
+                assert_eq!(answer.get(fixed), documented.get(fixed), "{response} {fixed}");
+            }
+        }
+        let other = city.claimed_device("IMEI:490154203237518").await;
+        let mut logs: Value = serde_json::from_slice(&example("logs-request.json")).expect("an example");
+        logs["device_id"] = json!(other.id);
+        assert_eq!(other.posts("logs", &logs).await.ok()["stored"], 2);
+    }
+
     /// Section 10, to the letter: keeps only `config`, sends the flat status, reads `id` and `type`.
     async fn a_client_written_from_the_pseudocode_works(engine) {
         let city = City::open(engine).await;
