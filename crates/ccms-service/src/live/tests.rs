@@ -83,10 +83,11 @@ fn a_suspect_clock_is_ordered_by_arrival() {
     state.reading(&reading(NOW.plus_seconds(-60), PowerState::On));
     let mut from_1970 = reading(UtcMillis(5_000), PowerState::Off);
     from_1970.reading.flags.set(ReadingFlags::CLOCK_SUSPECT);
+    from_1970.received_at = NOW.plus_seconds(1);
     state.reading(&from_1970);
     assert_eq!(power(&state), Some(PowerState::Off), "it arrived last");
     let mut late = reading(NOW.plus_seconds(-30), PowerState::On);
-    late.received_at = NOW.plus_seconds(1);
+    late.received_at = NOW.plus_seconds(2);
     state.reading(&late);
     assert_eq!(power(&state), Some(PowerState::Off), "a report from before that arrival is late");
 }
