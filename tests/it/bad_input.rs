@@ -27,7 +27,11 @@ fn is_no_fault_of_ours(answer: &Answer, what: &str) {
 /// The same, where logs may come too often.
 #[track_caller]
 fn is_documented_and_ours(answer: &Answer, what: &str) {
-    if answer.status == 503 { drop(answer.refused(503, "RATE_LIMITED")) } else { is_no_fault_of_ours(answer, what) }
+    if answer.status == 503 {
+        answer.refused(503, "RATE_LIMITED");
+    } else {
+        is_no_fault_of_ours(answer, what);
+    }
 }
 
 /// The device on either mount.
