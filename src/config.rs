@@ -221,8 +221,7 @@ impl Config {
         }
         let environment =
             config::Environment::with_prefix("CCMS").prefix_separator("__").separator("__").try_parsing(true);
-        let environment =
-            environment.list_separator(",").with_list_parse_key("enrolment.signature_required_models");
+        let environment = environment.list_separator(",").with_list_parse_key("enrolment.signature_required_models");
         builder = builder.add_source(environment);
         let mut config: Self =
             builder.build().and_then(config::Config::try_deserialize).context("the configuration cannot be read")?;

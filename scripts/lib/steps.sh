@@ -1,7 +1,12 @@
 # The steps of scripts/test, one function each, in the order they run: cheap and likely to fail first.
 # shellcheck shell=bash
 
-export STEPS=(fmt deny scripts clippy clippy-wasm build test bench site size end-to-end doc)
+export STEPS=(fmt deny scripts clippy clippy-wasm build test bench fuzz api site size end-to-end doc)
+
+# For each target of the fuzz step.
+FUZZ_SECONDS=4
+# For each half of the API in the api step.
+API_FUZZ_SECONDS=45
 
 step_fmt() { cargo fmt --all --check; }
 
@@ -17,7 +22,7 @@ step_deny() {
 
 step_scripts() {
   if have shellcheck; then
-    shellcheck -x scripts/setup scripts/demo scripts/test scripts/sqlx-prepare scripts/env scripts/lib/*.sh .ci/run
+    shellcheck -x scripts/setup scripts/demo scripts/test scripts/fuzz scripts/sqlx-prepare scripts/env scripts/lib/*.sh .ci/run
   else
     say "NOT CHECKED: shell scripts (no shellcheck here)"
   fi
@@ -39,6 +44,11 @@ step_test() {
 }
 
 step_bench() { "$CARGO_TARGET_DIR/debug/ccms-bench" --smoke; }
+
+# Both short here: the long runs are done by hand.
+step_fuzz() { bash scripts/fuzz "$FUZZ_SECONDS"; }
+
+step_api() { CCMS_FUZZ_SECONDS=$API_FUZZ_SECONDS api_fuzz; }
 
 step_site() { build_site; }
 

@@ -67,7 +67,12 @@ async fn admin_command(config: &Config, store: &DynStore, command: &AdminCommand
         }
         AdminCommand::List => {
             for user in store.users().await? {
-                println!("{:<40} {:<11} {}", user.email, user.role.as_str(), user.zone.as_deref().unwrap_or("whole city"));
+                println!(
+                    "{:<40} {:<11} {}",
+                    user.email,
+                    user.role.as_str(),
+                    user.zone.as_deref().unwrap_or("whole city")
+                );
             }
         }
         AdminCommand::SetRole { email, role, zone } => {

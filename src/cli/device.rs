@@ -52,8 +52,7 @@ pub fn device(args: &ConfigArgs, command: &DeviceCommand) -> anyhow::Result<()> 
 
 async fn device_command(config: &Config, store: &ccms_store::DynStore, command: &DeviceCommand) -> anyhow::Result<()> {
     let now = config.clock().now();
-    let audit =
-        |action: &str, target: &DeviceId| audit_entry(config, action, target.as_str(), serde_json::json!({}));
+    let audit = |action: &str, target: &DeviceId| audit_entry(config, action, target.as_str(), serde_json::json!({}));
     match command {
         DeviceCommand::Add { device_id, light_id, latitude, longitude, name, address, claim_hours } => {
             if latitude.abs() > 90.0 || longitude.abs() > 180.0 {

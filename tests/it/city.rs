@@ -137,7 +137,7 @@ impl City {
     }
 
     /// Stops in order, and starts again so much later.
-    pub async fn is_away(self, seconds: i64) -> Self {
+    pub async fn stays_away(self, seconds: i64) -> Self {
         self.ccms.stop().await;
         self.clock.advance_ms(seconds * 1000);
         Self::start(self.config, self.clock, self.master, self.database).await

@@ -332,7 +332,7 @@ on_both! {
         device.asks_for_commands().await.ok();
         city.waits(20 * 86_400);
         city.ccms.beats().await;
-        let city = city.is_away(40 * 86_400).await;
+        let city = city.stays_away(40 * 86_400).await;
         device = city.meets(&device);
         assert_eq!(city.ccms.release_silent().await, 0);
         city.waits(9 * 86_400);

@@ -221,8 +221,10 @@ async fn sign_in(database: &Database) {
     let data = [(SESSION_USER_KEY.to_owned(), serde_json::json!(1))].into();
     let data = serde_json::to_string(&Record { id, data, expiry_date }).expect("JSON");
     let store = database.open().await;
-    let created =
-        store.create_session(&SessionRecord { id: SESSION.into(), data, expires_at }).await.expect("a session");
+    let created = store
+        .create_session(&SessionRecord { id: SESSION.into(), user_id: None, data, expires_at })
+        .await
+        .expect("a session");
     assert!(created);
     store.close().await;
 }

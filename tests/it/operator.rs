@@ -86,7 +86,10 @@ impl Operator {
     }
 
     pub async fn sees(&self, light: &str) -> LightDetail {
-        self.ccms.light(self.person.who().may_view().expect("an operator may look"), &light_id(light)).await.expect("a light")
+        self.ccms
+            .light(self.person.who().may_view().expect("an operator may look"), &light_id(light))
+            .await
+            .expect("a light")
     }
 
     /// Where a command is in its life.

@@ -149,14 +149,22 @@ on_both! {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// It powers up and configures with what its flash holds.
-    Configures { answer_lost: bool },
+    Configures {
+        answer_lost: bool,
+    },
     /// It powers up and configures without a word of what it holds, as a literal client does.
-    ConfiguresBare { answer_lost: bool },
-    Reports { answer_lost: bool },
+    ConfiguresBare {
+        answer_lost: bool,
+    },
+    Reports {
+        answer_lost: bool,
+    },
     Polls,
     /// Somebody else configures and polls in its name.
     Stranger,
-    Time { hours: i64 },
+    Time {
+        hours: i64,
+    },
     HalfLife,
     Restart,
     Crash,
@@ -185,7 +193,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[test]
 fn no_lost_answer_strands_a_device() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut runner = TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
     runner.run(&steps(), |steps| runtime.block_on(lives_through(steps))).unwrap();
 }
 

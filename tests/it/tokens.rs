@@ -157,7 +157,11 @@ fn bad_tokens(city: &City, device: &Controller, superseded: String) -> Vec<(&'st
     let header = |alg| Header { kid: Some("1".into()), ..Header::new(alg) };
     let saying = |name: &str, value: Value| {
         let mut said = own.clone();
-        if value.is_null() { said.as_object_mut().unwrap().remove(name); } else { said[name] = value }
+        if value.is_null() {
+            said.as_object_mut().unwrap().remove(name);
+        } else {
+            said[name] = value
+        }
         jsonwebtoken::encode(&header(Algorithm::HS256), &said, &encoding).unwrap()
     };
     let mac_of = |message: &str| {
@@ -193,7 +197,10 @@ fn bad_tokens(city: &City, device: &Controller, superseded: String) -> Vec<(&'st
         ("cut in half", good[..good.len() / 2].into()),
         ("one more letter", format!("{good}A")),
         ("padded", format!("{good}=")),
-        ("the other base64", format!("{}.{claims}.{mac}", BASE64_STANDARD.encode(BASE64_URL_SAFE_NO_PAD.decode(head).unwrap()) + "==")),
+        (
+            "the other base64",
+            format!("{}.{claims}.{mac}", BASE64_STANDARD.encode(BASE64_URL_SAFE_NO_PAD.decode(head).unwrap()) + "=="),
+        ),
         ("a blank inside", good.replacen('.', ". ", 1)),
         ("a second scheme", format!("Bearer {good}")),
         ("another signature", format!("{head}.{claims}.{other_mac}")),

@@ -59,8 +59,7 @@ impl Ccms {
     /// Whether a claimed device was not heard of for too long.
     pub(crate) fn is_silent(&self, device: &DeviceRecord, last_contact: Option<UtcMillis>, now: UtcMillis) -> bool {
         let heard = last_contact.max(device.claimed_at).unwrap_or(device.created_at);
-        device.state == DeviceState::Claimed
-            && self.elapsed_ms(heard, now).div_euclid(1000) > self.settings().silence_s
+        device.state == DeviceState::Claimed && self.elapsed_ms(heard, now).div_euclid(1000) > self.settings().silence_s
     }
 
     /// Notes that the server is alive.
@@ -97,7 +96,9 @@ impl Ccms {
         let unchanged = {
             let live = self.live().read();
             let held = live.device(device.no);
-            held.is_some_and(|d| d.record.epoch == device.epoch && self.is_silent(&d.record, d.last_contact, self.now()))
+            held.is_some_and(|d| {
+                d.record.epoch == device.epoch && self.is_silent(&d.record, d.last_contact, self.now())
+            })
         };
         if !unchanged {
             return Ok(false);

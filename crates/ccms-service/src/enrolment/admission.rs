@@ -6,8 +6,8 @@ use ccms_core::wire::envelope::ErrorCode;
 use ccms_store::{Claim, Curated, DeviceRecord, DeviceState, NewDevice, PendingNote, Reported};
 use serde_json::json;
 
-use super::{Claimed, claimed_at};
 use super::answer::reported_of;
+use super::{Claimed, claimed_at};
 use crate::ccms::Ccms;
 use crate::proof::{Evidence, Signed};
 use crate::refusal::Refusal;
@@ -26,7 +26,9 @@ impl Ccms {
         let open = self.settings().enrolment == EnrolmentMode::Open;
         let device = match self.store().device(id).await? {
             Some(d) if d.state == DeviceState::Claimed => return Ok(Claimed::without(d.no)),
-            Some(d) if d.state == DeviceState::Revoked => return self.refuse_pending(id, request, now, "was revoked").await,
+            Some(d) if d.state == DeviceState::Revoked => {
+                return self.refuse_pending(id, request, now, "was revoked").await;
+            }
             Some(d) if d.state == DeviceState::Registered => {
                 let first = d.token_used_gen == 0;
                 let welcome = first && (open || self.signed(id, d.epoch, evidence) == Signed::ByFactory);
@@ -83,8 +85,7 @@ impl Ccms {
         let at = claimed_at(&device, now);
         let claim = Claim { device: device.no, at, reported: reported.clone() };
         let particulars = json!({"epoch": device.epoch, "gps_fix": request.place().is_some()});
-        let audit =
-            self.audit_entry(&format!("device {}", device.id), "device.claim", device.id.as_str(), particulars);
+        let audit = self.audit_entry(&format!("device {}", device.id), "device.claim", device.id.as_str(), particulars);
         if !self.store().claim_device(&claim, &audit).await? {
             return Ok(Claimed::without(device.no));
         }

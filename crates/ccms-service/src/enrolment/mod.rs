@@ -198,7 +198,9 @@ impl Ccms {
         let _one_at_a_time = self.enrolment_lane(&device.id).lock().await;
         let actor = format!("device {}", device.id);
         let audit = self.audit_entry(&actor, "device.reclaim", device.id.as_str(), json!({"epoch": device.epoch + 1}));
-        let Some(record) = self.store().reclaim_device(device.no, claimed_at(device, now), &audit).await? else { return Ok(None) };
+        let Some(record) = self.store().reclaim_device(device.no, claimed_at(device, now), &audit).await? else {
+            return Ok(None);
+        };
         let (no, epoch) = (record.no, record.epoch);
         self.live().write().put_device(record);
         self.inner().breaker.mended(no);

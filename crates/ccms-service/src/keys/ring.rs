@@ -123,7 +123,8 @@ impl Ring {
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let same = |(a, b): (&RingKey, &RingKey)| a.kid == b.kid && a.secret == b.secret && a.created_at == b.created_at;
+        let same =
+            |(a, b): (&RingKey, &RingKey)| a.kid == b.kid && a.secret == b.secret && a.created_at == b.created_at;
         self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(same)
     }
 

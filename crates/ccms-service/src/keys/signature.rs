@@ -10,8 +10,7 @@ use super::{hex, hex_32};
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64: [GeneralPurpose; 2] =
-    [GeneralPurpose::new(&STANDARD, LENIENT), GeneralPurpose::new(&URL_SAFE, LENIENT)];
+const BASE64: [GeneralPurpose; 2] = [GeneralPurpose::new(&STANDARD, LENIENT), GeneralPurpose::new(&URL_SAFE, LENIENT)];
 
 /// Whether `header` signs `raw` with `key`. Takes the same time whatever the signature is.
 pub fn is_valid(header: &str, key: &[u8], raw: &[u8]) -> bool {

@@ -147,7 +147,8 @@ impl TokenKeys {
     pub fn verify(&self, token: &str, now: UtcMillis, elapsed_ms: impl Fn(UtcMillis) -> i64) -> Option<TokenClaims> {
         let head = token.split('.').next().filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
         let head = BASE64_URL_SAFE_NO_PAD.decode(head).ok()?;
-        let header: OurHeader<'_> = serde_json::from_slice(&head).ok().filter(|_| head.trim_ascii_start().starts_with(b"{"))?;
+        let header: OurHeader<'_> =
+            serde_json::from_slice(&head).ok().filter(|_| head.trim_ascii_start().starts_with(b"{"))?;
         if header.alg != "HS256" || header.typ != HEADER_TYPE {
             return None;
         }
@@ -259,7 +260,8 @@ mod tests {
     fn a_token_from_before_the_ring_stays_good() {
         let master = MasterKey([7; 32]);
         let key = jsonwebtoken::EncodingKey::from_secret(&master.derive("ccms device token v1"));
-        let claims = serde_json::json!({"sub": "X", "aud": AUDIENCE, "ep": 0, "iat": 1_765_967_000, "exp": 1_766_571_800});
+        let claims =
+            serde_json::json!({"sub": "X", "aud": AUDIENCE, "ep": 0, "iat": 1_765_967_000, "exp": 1_766_571_800});
         let keys = TokenKeys::new(&master);
         let sign = |header: &Header, claims: &serde_json::Value| jsonwebtoken::encode(header, claims, &key).unwrap();
         let old = sign(&Header::new(Algorithm::HS256), &claims);
