@@ -225,6 +225,7 @@ on_both! {
         let command = city.operator().commands(&device.light, CommandKind::Power(PowerState::On)).await;
         city.operator().revokes(DEVICE).await;
         assert_eq!(city.operator().sees_command(&command).await, CommandState::Cancelled);
+        assert_eq!(city.ccms.live_command_count(CommandState::Queued), 0);
         for _ in 0..2 {
             device.asks_for_commands().await.refused(401, "UNAUTHORIZED");
             device.reports(PowerState::On).await.refused(401, "UNAUTHORIZED");
@@ -278,6 +279,9 @@ on_both! {
         assert_eq!(new.polls().await, [ordered.to_string()]);
         city.waits(1);
         new.reports(PowerState::Off).await.ok();
+        // Whoever puts the old one up elsewhere gives it a light of its own.
+        city.operator().approves(DEVICE).await;
+        assert_eq!(city.device(DEVICE).configures().await.ok()["light_id"], "SL043");
 
         let city = city.crashes().await;
         let light = city.light_no("SL042").await;
