@@ -11,6 +11,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_service::Ccms;
 use ccms_service::clock::Clock;
+use ccms_service::keys::ring::OVERLAP_S;
 use ccms_service::keys::{FactoryKey, Keys, MasterKey, Ring};
 use ccms_service::settings::EnrolmentMode;
 use ccms_store::{LogPosition, ReadingRow};
@@ -94,7 +95,8 @@ impl City {
 
     /// `ccms keys rotate`, and the server has noticed.
     pub fn rotates_keys(&self) {
-        Ring::rotate(&self.data_dir().join("token-keys"), &self.master, self.clock.now()).expect("a rotation");
+        Ring::rotate(&self.data_dir().join("token-keys"), &self.master, OVERLAP_S, self.clock.now())
+            .expect("a rotation");
         self.ccms.look_at_keys();
     }
 

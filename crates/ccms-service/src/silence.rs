@@ -8,6 +8,8 @@ use crate::ccms::Ccms;
 
 /// A shorter absence is a restart, not an outage.
 const OUTAGE_MIN_S: i64 = 120;
+/// Outages that ended longer ago matter to nobody any more, however much absence lies between.
+const OUTAGES_COUNT_S: i64 = 2 * 366 * 86_400;
 /// Devices released in one go; the rest follows a minute later.
 const RELEASED_AT_ONCE: usize = 200;
 
@@ -30,7 +32,7 @@ impl Absences {
     }
 
     /// Notes the absence that ends now, and reads those that may still matter.
-    pub async fn load(store: &DynStore, now: UtcMillis, silence_s: i64) -> StoreResult<Self> {
+    pub async fn load(store: &DynStore, now: UtcMillis) -> StoreResult<Self> {
         if let Some(from) = store.last_heartbeat().await?
             && now.since(from) >= OUTAGE_MIN_S * 1000
         {
@@ -38,8 +40,7 @@ impl Absences {
             tracing::info!(%from, until = %now, "the server was away; this is not held against devices");
         }
         store.heartbeat(now).await?;
-        // A key of the ring serves longer than a device may be silent, and both wait for the server.
-        let since = now.plus_seconds(-(silence_s + crate::keys::ring::OVERLAP_S));
+        let since = now.plus_seconds(-OUTAGES_COUNT_S);
         Ok(Self::new(store.outages(since).await?))
     }
 

@@ -15,6 +15,7 @@ use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
 use crate::governor::Governor;
 use crate::intake::{Intake, Writer};
+use crate::keys::ring::overlap_s;
 use crate::keys::{KeyError, Keys, TokenKeys};
 use crate::live::feed::Feed;
 use crate::live::{Live, State};
@@ -46,8 +47,8 @@ impl Ccms {
         store: DynStore,
         keys: impl Into<Keys>,
     ) -> Result<Self, StartError> {
-        let keys = TokenKeys::open(keys.into(), clock.now())?;
-        let absences = Absences::load(&store, clock.now(), settings.silence_s).await?;
+        let keys = TokenKeys::open(keys.into(), overlap_s(settings.silence_s), clock.now())?;
+        let absences = Absences::load(&store, clock.now()).await?;
         let city_time = CityTime::new(&settings.city.timezone)?;
         let (state, position) = rebuild(&store, &clock).await?;
         let strangers = Strangers::count(state.devices().map(|d| &d.record));

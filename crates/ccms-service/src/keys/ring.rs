@@ -11,15 +11,20 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 
 use super::{KeyError, MasterKey, hex, hex_32, open_private, read_private};
 
-/// A replaced key verifies for this long: the life of a token, and the time after that in which it still brings a device
-/// back.
-pub const OVERLAP_S: i64 = limits::TOKEN_LIFE_S + limits::SILENCE_LIMIT_S;
+/// A replaced key verifies for this long at least: the life of a token, and the time in which one brings a device back.
+pub const OVERLAP_S: i64 = overlap_s(limits::SILENCE_LIMIT_S);
 /// Tokens from before there was a ring have no `kid`; the first key is theirs.
 pub(super) const FIRST_KID: &str = "1";
 /// Keys in one ring; a rotation every day keeps 38.
 const KEYS_MAX: usize = 256;
 const KID_CHARS_MAX: usize = 16;
 const WANTED: &str = "a line `kid hex created_at_ms` for each key, oldest first";
+
+/// How long a replaced key verifies in a city whose devices may be silent for `silence_s`.
+pub const fn overlap_s(silence_s: i64) -> i64 {
+    let silence_s = if silence_s > limits::SILENCE_LIMIT_S { silence_s } else { limits::SILENCE_LIMIT_S };
+    limits::TOKEN_LIFE_S.saturating_add(silence_s)
+}
 
 /// One key of the ring.
 #[derive(Clone)]
@@ -82,11 +87,11 @@ impl Ring {
 
     /// Adds a key that signs from now on and drops those whose time is over. Works beside a running server, which looks at
     /// the file again and again; two rotations at once wait for each other.
-    pub fn rotate(path: &Path, master: &MasterKey, now: UtcMillis) -> Result<Self, KeyError> {
+    pub fn rotate(path: &Path, master: &MasterKey, overlap_s: i64, now: UtcMillis) -> Result<Self, KeyError> {
         let _alone = lock(path)?;
         let mut ring = Self::load(path)?.unwrap_or_else(|| Self::derived(master, now));
         ring.add(MasterKey::random().0, now);
-        ring.keys = ring.verifying(|from| now.since(from)).cloned().collect();
+        ring.keys = ring.verifying(overlap_s, |from| now.since(from)).cloned().collect();
         if ring.keys.len() > KEYS_MAX {
             return Err(KeyError::Full { path: path.display().to_string(), max: KEYS_MAX });
         }
@@ -108,8 +113,9 @@ impl Ring {
 
     /// The keys that tokens may be signed with. `elapsed_ms` tells how long ago a key was replaced, without the times when
     /// no server was there to refresh anybody's token.
-    pub fn verifying(&self, elapsed_ms: impl Fn(UtcMillis) -> i64) -> impl Iterator<Item = &RingKey> {
-        let serves = move |replaced: Option<UtcMillis>| replaced.is_none_or(|at| elapsed_ms(at) <= OVERLAP_S * 1000);
+    pub fn verifying(&self, overlap_s: i64, elapsed_ms: impl Fn(UtcMillis) -> i64) -> impl Iterator<Item = &RingKey> {
+        let most_ms = overlap_s.saturating_mul(1000);
+        let serves = move |replaced: Option<UtcMillis>| replaced.is_none_or(|at| elapsed_ms(at) <= most_ms);
         self.keys().filter(move |(_, replaced)| serves(*replaced)).map(|(key, _)| key)
     }
 
@@ -188,7 +194,7 @@ mod tests {
     const START: UtcMillis = UtcMillis::from_seconds(1_765_967_400);
 
     fn kids(ring: &Ring, now: UtcMillis) -> Vec<&str> {
-        ring.verifying(|from| now.since(from)).map(|k| k.kid.as_str()).collect()
+        ring.verifying(OVERLAP_S, |from| now.since(from)).map(|k| k.kid.as_str()).collect()
     }
 
     #[test]
@@ -197,17 +203,17 @@ mod tests {
         let (path, master) = (dir.path().join("token-keys"), MasterKey([7; 32]));
         let first = Ring::load_or_create(&path, &master, START).unwrap();
         assert_eq!(first.newest().secret, master.derive("ccms device token v1"));
-        let second = Ring::rotate(&path, &master, START.plus_seconds(60)).unwrap();
+        let second = Ring::rotate(&path, &master, OVERLAP_S, START.plus_seconds(60)).unwrap();
         assert_eq!((second.newest().kid.as_str(), kids(&second, START)), ("2", vec!["1", "2"]));
         assert_eq!(kids(&Ring::load(&path).unwrap().unwrap(), START), ["1", "2"]);
         let last_day = START.plus_seconds(60 + OVERLAP_S);
         assert_eq!(kids(&second, last_day), ["1", "2"]);
         assert_eq!(kids(&second, last_day.plus_seconds(1)), ["2"]);
-        let third = Ring::rotate(&path, &master, last_day.plus_seconds(1)).unwrap();
+        let third = Ring::rotate(&path, &master, OVERLAP_S, last_day.plus_seconds(1)).unwrap();
         assert_eq!(kids(&third, last_day), ["2", "3"]);
         assert!(!std::fs::read_to_string(&path).unwrap().contains(&hex(&first.newest().secret)), "dropped for good");
         // A clock set back changes neither the order nor who signs.
-        let fourth = Ring::rotate(&path, &master, START).unwrap();
+        let fourth = Ring::rotate(&path, &master, OVERLAP_S, START).unwrap();
         assert_eq!(fourth.newest().kid, "4");
         assert!(Ring::load(&path).unwrap().is_some());
     }
@@ -247,7 +253,7 @@ mod tests {
         let path = dir.path().join("token-keys");
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| Ring::rotate(&path, &MasterKey([7; 32]), START).unwrap());
+                scope.spawn(|| Ring::rotate(&path, &MasterKey([7; 32]), OVERLAP_S, START).unwrap());
             }
         });
         assert_eq!(kids(&Ring::load(&path).unwrap().unwrap(), START).len(), 9);

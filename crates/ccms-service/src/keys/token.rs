@@ -13,7 +13,7 @@ use ccms_core::time::UtcMillis;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::ring::{FIRST_KID, Ring};
+use super::ring::{FIRST_KID, OVERLAP_S, Ring};
 use super::{FactoryKey, KeyError, Keys, MasterKey};
 use crate::metrics::Stopwatch;
 
@@ -65,6 +65,8 @@ pub struct TokenKeys {
     factory: Option<FactoryKey>,
     ring: RwLock<Arc<Ring>>,
     file: Option<RingFile>,
+    /// A replaced key of the ring verifies for this long.
+    overlap_s: i64,
     validation: Validation,
 }
 
@@ -84,20 +86,20 @@ struct Seen {
 impl TokenKeys {
     /// Keys that follow from the master key alone.
     pub fn new(master: &MasterKey) -> Self {
-        Self::with(Keys::from(master), Ring::derived(master, UtcMillis(0)))
+        Self::with(Keys::from(master), OVERLAP_S, Ring::derived(master, UtcMillis(0)))
     }
 
     /// # Errors
     /// [`KeyError`] when the ring's file cannot be read or made.
-    pub fn open(keys: Keys, now: UtcMillis) -> Result<Self, KeyError> {
+    pub fn open(keys: Keys, overlap_s: i64, now: UtcMillis) -> Result<Self, KeyError> {
         let ring = match &keys.ring_file {
             Some(path) => Ring::load_or_create(path, &keys.master, now)?,
             None => Ring::derived(&keys.master, UtcMillis(0)),
         };
-        Ok(Self::with(keys, ring))
+        Ok(Self::with(keys, overlap_s, ring))
     }
 
-    fn with(keys: Keys, ring: Ring) -> Self {
+    fn with(keys: Keys, overlap_s: i64, ring: Ring) -> Self {
         // Both crates that sign need a process-wide provider; a second call changes nothing.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let mut validation = Validation::new(Algorithm::HS256);
@@ -110,7 +112,14 @@ impl TokenKeys {
             // No version yet: what was read above is read once more, so that a change in between is not missed.
             RingFile { path, seen: Mutex::new(Seen { version: None, looked: Stopwatch::start() }) }
         });
-        Self { master: keys.master, factory: keys.factory, ring: RwLock::new(Arc::new(ring)), file, validation }
+        Self {
+            master: keys.master,
+            factory: keys.factory,
+            ring: RwLock::new(Arc::new(ring)),
+            file,
+            overlap_s,
+            validation,
+        }
     }
 
     pub fn device_secret(&self, device: &DeviceId, epoch: u32) -> String {
@@ -157,7 +166,7 @@ impl TokenKeys {
         if !ring.knows(kid) && self.look_again() {
             ring = self.ring();
         }
-        let key = ring.verifying(elapsed_ms).find(|key| key.kid == kid)?;
+        let key = ring.verifying(self.overlap_s, elapsed_ms).find(|key| key.kid == kid)?;
         let mut claims = jsonwebtoken::decode::<TokenClaims>(token, &key.decoding, &self.validation).ok()?.claims;
         match header.kid {
             Some(_) if claims.typ.as_deref() != Some(TYPE) => return None,
@@ -275,10 +284,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, master) = (dir.path().join("token-keys"), MasterKey([7; 32]));
         let keys = Keys { ring_file: Some(path.clone()), ..Keys::from(&master) };
-        let (one, other) = (TokenKeys::open(keys.clone(), NOW).unwrap(), TokenKeys::open(keys, NOW).unwrap());
+        let (one, other) =
+            (TokenKeys::open(keys.clone(), OVERLAP_S, NOW).unwrap(), TokenKeys::open(keys, OVERLAP_S, NOW).unwrap());
         let old = one.issue(&device(), 0, 1, NOW).0;
         assert!(!one.reload() && !one.reload());
-        Ring::rotate(&path, &master, NOW).unwrap();
+        Ring::rotate(&path, &master, OVERLAP_S, NOW).unwrap();
         assert!(one.reload() && !one.reload());
         let new = one.issue(&device(), 0, 2, NOW).0;
         assert_ne!(old.split('.').next(), new.split('.').next());
