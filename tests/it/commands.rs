@@ -151,7 +151,7 @@ on_both! {
         assert_eq!(noted, 2, "once for each device and minute, and never for one that nobody knows");
     }
 
-    /// The document shows the acknowledgement without a token (G10).
+    /// The document shows the acknowledgement without a token.
     async fn an_unverified_acknowledgement_becomes_final_when_a_status_agrees(engine) {
         let city = City::open(engine).await;
         let mut device = city.claimed_device(DEVICE).await;

@@ -85,7 +85,7 @@ on_both! {
         // Behind the checkpoint is the log: both are read.
         let city = city.crashes().await;
         assert_eq!(city.operator().sees_mark("SL001"), before);
-        // Nobody is offline because we were (G34).
+        // Nobody is offline because we were.
         city.waits(3_600);
         let city = city.restarts().await;
         assert_eq!(city.operator().sees_mark("SL001").state.indicator(), Indicator::Green);

@@ -43,7 +43,7 @@ on_both! {
         assert_eq!(device.configures().await.ok()["light_id"], "POLE-7");
     }
 
-    /// Anyone may say to be that device (G2): it gets the documented answer, no credentials, and nothing changes.
+    /// Anyone may say to be that device: it gets the documented answer, no credentials, and nothing changes.
     async fn a_claimed_device_without_proof_gets_no_credentials_and_changes_nothing(engine) {
         let city = City::open(engine).await;
         let device = city.claimed_device(DEVICE).await;
@@ -113,7 +113,7 @@ on_both! {
         thief.reports(PowerState::On).await.refused(403, "DEVICE_MISMATCH");
         thief.asks_for_commands().await.refused(403, "DEVICE_MISMATCH");
         thief.acknowledges("CMD_1", "executed").await.refused(403, "DEVICE_MISMATCH");
-        // Its own path, the other's names inside (G11).
+        // Its own path, the other's names inside.
         thief.id = OTHER.into();
         for (field, value) in [("device_id", DEVICE), ("light_id", device.light.as_str()), ("light_id", "no such light")] {
             let mut body = thief.reading(PowerState::Off, city.clock.now());

@@ -65,7 +65,7 @@ on_both! {
         assert_eq!(shown(&city).await, (now, Some(PowerState::On)));
     }
 
-    /// G14, G38: a controller without a clock is heard, and what it says now counts as now.
+    /// A controller without a clock is heard, and what it says now counts as now.
     async fn a_clock_of_1970_or_2080_or_none_is_accepted(engine) {
         let city = City::open(engine).await;
         let mut device = city.claimed_device(DEVICE).await;
@@ -137,7 +137,7 @@ on_both! {
         assert_eq!(device.sends("POST", "command-ack", &packed, ack).await.ok()["ignored"], true);
     }
 
-    /// G36: one bad sensor costs its own field.
+    /// One bad sensor costs its own field.
     async fn a_part_that_cannot_be_true_is_flagged_and_the_rest_kept(engine) {
         let city = City::open(engine).await;
         let device = city.claimed_device(DEVICE).await;

@@ -122,7 +122,7 @@ on_both! {
         }
     }
 
-    /// A fault of ours never sends a device to configure (G3).
+    /// A fault of ours never sends a device to configure.
     async fn a_broken_store_is_503_and_never_401_or_404(engine) {
         let city = City::open(engine).await;
         let mut device = city.claimed_device(DEVICE).await;
