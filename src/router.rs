@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ccms_app::{App, shell};
@@ -20,7 +20,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 use crate::config::Config;
 use crate::door::ClientAddress;
@@ -36,11 +36,28 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
         .merge(health_routes(ccms))
         .merge(rest_api(config, ccms, stop.clone()))
         .merge(screen(config, ccms, leptos, stop))
+        .layer(middleware::from_fn(to_its_end))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(option_layer(config.tls.is_some().then(only_tls_from_now_on)))
         .layer(middleware::from_fn_with_state(HttpMetrics::default(), metrics::observe))
+}
+
+/// What a request began to change is finished, also when its sender hangs up: between the database and the memory that
+/// follows it there must be no end.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    match tokio::spawn(next.run(request).in_current_span()).await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the runtime cancels it.
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
+    }
 }
 
 /// Browsers that were here over TLS once come back over TLS only. A proxy that ends TLS says so itself, or does not.

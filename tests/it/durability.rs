@@ -28,6 +28,27 @@ on_both! {
         assert_eq!(city.operator().sees("SL001").await.actual.unwrap().power_state, Some(PowerState::On));
     }
 
+    async fn who_hangs_up_while_it_is_let_in_is_let_in_all_the_same(engine) {
+        let city = City::open(engine).await;
+        let ids: Vec<String> = (10..50).map(|i| format!("IMEI:3512345678902{i}")).collect();
+        for (patience, id) in ids.iter().enumerate() {
+            let mut device = city.device(id);
+            let mut configuring = pin!(device.configures());
+            for _ in 0..patience * 25 {
+                if configuring.as_mut().now_or_never().is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        for id in &ids {
+            let mut again = city.device(id);
+            let answer = again.configures().await.ok();
+            assert!(answer["device_token"].is_string(), "{id} is stranded: {answer}");
+            again.reports(PowerState::On).await.ok();
+        }
+    }
+
     async fn what_waits_together_is_committed_together_and_a_failed_batch_counts_for_nobody(engine) {
         let city = City::open(engine).await;
         let ids: Vec<String> = (10..30).map(|i| format!("IMEI:3512345678901{i}")).collect();

@@ -147,6 +147,8 @@ impl Ccms {
         }
         let now = self.now();
         let until = now.plus_seconds(self.settings().claim_window_s);
+        // Neither of them enrols meanwhile.
+        let _lanes = self.enrolment_lanes(old, new).await;
         let _turn = self.inner().curating.lock().await;
         let known = self.store().device(new).await?.map(|d| d.state);
         let audit = self.audit_entry(by.name(), "device.swap", old.as_str(), json!({"new": new, "until": until}));

@@ -41,10 +41,10 @@ pub(crate) struct Inner {
     pub city_time: CityTime,
     pub failures: Failures,
     pub hash_permits: Semaphore,
-    /// Serialises the enrolment of each device, so that its simultaneous configures cannot both register it.
     pub breaker: Breaker,
     pub absences: Absences,
     pub strangers: Strangers,
+    /// Serialises the enrolment of each device, so that its simultaneous configures cannot both register it.
     pub enrolling: [tokio::sync::Mutex<()>; ENROLMENT_LANES],
     /// Held while commands are queued or cancelled.
     pub ordering: tokio::sync::Mutex<()>,
@@ -56,6 +56,14 @@ pub(crate) struct Inner {
     pub position: Arc<watch::Sender<LogPosition>>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
+}
+
+type Lane<'a> = tokio::sync::MutexGuard<'a, ()>;
+
+fn lane_of(id: &DeviceId) -> usize {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish() as usize % ENROLMENT_LANES
 }
 
 impl Ccms {
@@ -121,9 +129,15 @@ impl Ccms {
 
     /// Held while a device enrols.
     pub(crate) fn enrolment_lane(&self, id: &DeviceId) -> &tokio::sync::Mutex<()> {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        &self.0.enrolling[hasher.finish() as usize % ENROLMENT_LANES]
+        &self.0.enrolling[lane_of(id)]
+    }
+
+    /// Held while two devices change places. Always taken in one order, and a lane that is both's once.
+    pub(crate) async fn enrolment_lanes(&self, a: &DeviceId, b: &DeviceId) -> (Lane<'_>, Option<Lane<'_>>) {
+        let (a, b) = (lane_of(a), lane_of(b));
+        let first = self.0.enrolling[a.min(b)].lock().await;
+        let second = if a == b { None } else { Some(self.0.enrolling[a.max(b)].lock().await) };
+        (first, second)
     }
 
     /// An id that nobody can guess.

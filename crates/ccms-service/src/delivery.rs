@@ -10,6 +10,7 @@ use ccms_core::time::UtcMillis;
 use ccms_core::wire::commands::{CommandMessage, CommandsResponse};
 use ccms_store::{CommandChange, DeviceState, StoreResult};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::ccms::Ccms;
 use crate::identity::DeviceIdentity;
@@ -25,11 +26,11 @@ impl Ccms {
     pub async fn poll(&self, who: &DeviceIdentity) -> Result<CommandsResponse, Refusal> {
         let now = self.now();
         let mut due = self.take_due(who, now)?;
-        if !due.is_empty()
-            && let Err(error) = self.hand_out(&mut due, now).await
-        {
-            self.put_back(who.no, &due);
-            return Err(error.into());
+        if !due.is_empty() {
+            // On a task of its own: a device that hangs up in between must not leave memory behind the database.
+            let (ccms, device) = (self.clone(), who.no);
+            let handing = tokio::spawn(async move { ccms.hand_out(device, due, now).await }.in_current_span());
+            due = handing.await.map_err(|_| Refusal::unavailable())??;
         }
         due.sort_by_key(Command::execution_order);
         Ok(CommandsResponse {
@@ -92,21 +93,33 @@ impl Ccms {
         Ok(due.collect())
     }
 
-    /// Records the first hand-over, then lets memory follow.
-    async fn hand_out(&self, due: &mut Vec<Command>, now: UtcMillis) -> StoreResult<()> {
+    /// Records the first hand-over, then lets memory follow. Answers what is handed out.
+    async fn hand_out(&self, device: DeviceNo, mut due: Vec<Command>, now: UtcMillis) -> StoreResult<Vec<Command>> {
         let first: Vec<CommandChange> = due
             .iter()
             .filter(|c| c.state == CommandState::Queued)
             .map(|c| CommandChange { delivered_at: Some(now), ..change(c, CommandState::Delivered, now) })
             .collect();
         if !first.is_empty() {
-            let applied = self.store().change_commands(&first).await?;
+            let applied = self.store().change_commands(&first).await.inspect_err(|_| self.put_back(device, &due))?;
             // A command that was superseded or cancelled meanwhile is not handed out.
-            let lost: Vec<&CommandId> = first.iter().zip(applied).filter(|(_, ok)| !ok).map(|(c, _)| &c.id).collect();
-            due.retain(|c| !lost.contains(&&c.id));
+            let lost: Vec<CommandId> =
+                first.into_iter().zip(applied).filter(|(_, ok)| !ok).map(|(c, _)| c.id).collect();
+            due.retain(|c| !lost.contains(&c.id));
+            self.follow_commands(&lost).await?;
         }
         let mut live = self.live().write();
         due.iter().for_each(|c| live.command_changed(&c.id, CommandEvent::Delivered, now));
+        Ok(due)
+    }
+
+    /// Takes into memory what the store has of commands that had moved on there.
+    async fn follow_commands(&self, ids: &[CommandId]) -> StoreResult<()> {
+        for id in ids {
+            if let Some(command) = self.store().command(id).await? {
+                self.live().write().command_is(command);
+            }
+        }
         Ok(())
     }
 
@@ -150,10 +163,14 @@ impl Ccms {
         }
         match self.store().change_commands(&over).await {
             Ok(applied) => {
-                let mut live = self.live().write();
-                for (step, _) in over.iter().zip(applied).filter(|(_, ok)| *ok) {
-                    live.command_changed(&step.id, CommandEvent::Expired, now);
+                let (done, lost): (Vec<_>, Vec<_>) = over.into_iter().zip(applied).partition(|(_, ok)| *ok);
+                for (step, _) in &done {
+                    self.live().write().command_changed(&step.id, CommandEvent::Expired, now);
                     metrics::command_finished(step.to);
+                }
+                let lost: Vec<CommandId> = lost.into_iter().map(|(step, _)| step.id).collect();
+                if let Err(error) = self.follow_commands(&lost).await {
+                    tracing::error!(%error, "commands that had moved on could not be read; the next look tries again");
                 }
             }
             Err(error) => tracing::error!(%error, "expired commands were not recorded; they are not handed out either"),

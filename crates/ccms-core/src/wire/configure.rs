@@ -45,7 +45,7 @@ pub struct ConfigureRequest {
     /// True when a place was sent that cannot exist on Earth.
     #[serde(skip)]
     pub place_invalid: bool,
-    /// The statuses it carries, for the brief has them sent here: that of the lamp, or one for each of its lights. To be
+    /// The statuses it carries, for the document has them sent here: that of the lamp, or one for each of its lights. To be
     /// recorded only when the sender proved who it is.
     #[serde(skip)]
     pub statuses: StatusBatch,

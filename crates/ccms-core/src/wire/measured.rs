@@ -34,7 +34,7 @@ impl<'a> Item<'a> {
         // The document nests what is measured; its pseudocode does not.
         let flat = Measured::named(flat);
         let inner = Measured::named(field::part(status, MEASURED)).or(Measured::named(field::part(energy, MEASURED)));
-        // `"status":"on"` is the flat shape; the brief calls it a status id.
+        // `"status":"on"` is the flat shape; the document calls it a status id.
         let plain = status.filter(|s| !field::is_object(s)).or(status_id);
         Ok(Self {
             documented: status.is_some() || energy.is_some() || timestamp.is_some(),

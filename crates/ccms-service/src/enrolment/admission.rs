@@ -25,7 +25,14 @@ impl Ccms {
         let _one_at_a_time = self.enrolment_lane(id).lock().await;
         let open = self.settings().enrolment == EnrolmentMode::Open;
         let device = match self.store().device(id).await? {
-            Some(d) if d.state == DeviceState::Claimed => return Ok(Claimed::without(d.no)),
+            Some(d) if d.state == DeviceState::Claimed => {
+                // Memory did not know: the claim reached the disk, its answer nobody. From here on it does.
+                let (no, lights) = (d.no, self.store().lights_of_device(d.no).await?);
+                let mut live = self.live().write();
+                live.put_device(d);
+                lights.into_iter().for_each(|light| live.put_light(light));
+                return Ok(Claimed::without(no));
+            }
             Some(d) if d.state == DeviceState::Revoked => {
                 return self.refuse_pending(id, request, now, "was revoked").await;
             }

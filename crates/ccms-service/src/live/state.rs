@@ -262,6 +262,23 @@ impl State {
         self.touched.insert(light_no);
     }
 
+    /// Takes a command as the store has it. One that is over leaves memory.
+    pub fn command_is(&mut self, command: Command) {
+        let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
+        let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
+        let (id, light_no) = (command.id.clone(), command.light_no);
+        if command.state.is_live() {
+            device.commands[at].command = command;
+        } else {
+            device.commands.remove(at);
+            self.device_by_command.remove(&id);
+            if command.state == CommandState::Executed {
+                self.note_executed(light_no, vec![command]);
+            }
+        }
+        self.touched.insert(light_no);
+    }
+
     /// Keeps the newest executed command of each type, of these and those that are known.
     pub fn note_executed(&mut self, no: LightNo, commands: Vec<Command>) {
         let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
