@@ -29,6 +29,7 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub site: Site,
+    pub mqtt: Mqtt,
     pub tls: Option<Tls>,
     pub metrics: Metrics,
 }
@@ -157,6 +158,13 @@ pub struct Site {
     pub root: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mqtt {
+    /// Reserved: this version speaks HTTP only and refuses to start with it.
+    pub enabled: bool,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -173,6 +181,7 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             site: Site::default(),
+            mqtt: Mqtt::default(),
             tls: None,
             metrics: Metrics::default(),
         }
@@ -243,6 +252,9 @@ impl Config {
 
     /// Refuses what would be unsafe or cannot work.
     fn check(&self) -> anyhow::Result<()> {
+        if self.mqtt.enabled {
+            bail!("mqtt.enabled = true: this version has no MQTT; devices reach it over HTTP");
+        }
         let reachable = !self.listen.ip().is_loopback();
         if reachable && self.tls.is_none() && self.trusted_proxy.is_none() {
             bail!(

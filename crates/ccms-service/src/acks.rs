@@ -65,8 +65,9 @@ impl Ccms {
         }
         // Over already, never ours, or it moved on while we looked: the store knows.
         let Some(stored) = self.store().command(id).await?.filter(|c| c.device_no == device) else { return Ok(false) };
-        self.step(&stored, verified, ack, now).await?;
-        Ok(true)
+        let changed = self.step(&stored, verified, ack, now).await?;
+        // Without a token nobody is told of a command that was never handed out.
+        Ok(changed || verified || stored.delivered_at.is_some())
     }
 
     /// True when the acknowledgement changed the command as it is given here.

@@ -130,7 +130,7 @@ impl Ccms {
         // The answer to the claim may never have arrived.
         let claimed_at = device.claimed_at.unwrap_or(device.created_at);
         let used = device.token_used_gen >= claimed_at.0 || last_contact.is_some_and(|at| at >= claimed_at);
-        if !used && now.since(claimed_at) <= UNUSED_CLAIM_S * 1000 {
+        if !used && signed != Signed::Wrongly && now.since(claimed_at) <= UNUSED_CLAIM_S * 1000 {
             tracing::info!(device = %device.id, "configure of a claim never used: credentials issued again");
             return Ok(Claimed { device: device.no, credentials: self.credentials(device.no, device.epoch, now) });
         }
