@@ -49,13 +49,10 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
         // One that was never given here is one whose followers are gone.
         Some(value) => value.to_str().ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0),
     };
-    let (missed, rest) = match feed.watch(last) {
-        Ok((missed, rest)) => (missed, rest),
-        Err(Missed) => (Vec::new(), feed.watch(feed.seq()).map_err(|Missed| gone())?.1),
+    let (mut waiting, rest) = match feed.watch(last) {
+        Ok((missed, rest)) => (missed.iter().flat_map(Waiting::of).collect::<Vec<_>>(), rest),
+        Err(Missed) => (vec![Waiting::Resync], feed.watch(feed.seq()).map_err(|Missed| gone())?.1),
     };
-    let lost = feed.watch(last).is_err();
-    let mut waiting = if lost { vec![Waiting::Resync] } else { Vec::new() };
-    waiting.extend(missed.iter().flat_map(Waiting::of));
     waiting.reverse();
     let accepted = call.headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok());
     let endless = accepted.into_iter().any(|v| v.contains("text/event-stream"));

@@ -139,6 +139,9 @@ impl Controller {
 
 /// One of the document's own JSON examples, byte by byte.
 pub fn example(name: &str) -> Vec<u8> {
-    let path = format!("{}/crates/ccms-core/contract/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/crates/ccms-core/contract/{name}",
+        std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests")
+    );
     std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::ccms::Ccms;
 use crate::keys::TokenClaims;
+use crate::live::State;
 use crate::proof::Standing;
 use crate::refusal::Refusal;
 
@@ -51,7 +52,8 @@ impl Ccms {
     ) -> Result<DeviceIdentity, Refusal> {
         let Some(claims) = bearer.and_then(|token| self.claims_of(token)) else {
             // Without a token nothing is told about which devices exist, except to one that is itself unknown.
-            return Err(match (bearer, self.registered(path)) {
+            let known = registered(&self.live().read(), path).map(|device| device.no);
+            return Err(match (bearer, known) {
                 (Some(_), None) => not_registered(),
                 (None, None) => Refusal::unauthorized(TOKEN_REQUIRED),
                 (Some(_), Some(no)) => self.refuse_known(no, Refusal::unauthorized(TOKEN_INVALID)),
@@ -62,19 +64,20 @@ impl Ccms {
             return Err(self.refuse_foreign(&claims, path).await);
         }
         let now = self.now();
-        let Some(no) = self.registered(path) else { return Err(not_registered()) };
-        let device = self.live().read().device(no).map(|d| {
-            let newer = claims.generation > d.record.token_used_gen;
-            (d.record.state, self.standing(&d.record, &claims, now), newer)
-        });
+        let (no, state, standing, newer) = {
+            let live = self.live().read();
+            let Some(device) = registered(&live, path) else { return Err(not_registered()) };
+            let newer = claims.generation > device.token_used_gen;
+            (device.no, device.state, self.standing(device, &claims, now), newer)
+        };
         let over = usage == TokenUse::Command && now.seconds() >= claims.exp;
-        match device {
-            Some((DeviceState::Claimed, Standing::Superseded, _)) => {
+        match (state, standing) {
+            (DeviceState::Claimed, Standing::Superseded) => {
                 self.suspect_clone(no, now).await;
                 let message = "A newer device token is in use; configure again";
                 Err(self.refuse_known(no, Refusal::unauthorized(message)))
             }
-            Some((DeviceState::Claimed, Standing::Good, newer)) if !over => {
+            (DeviceState::Claimed, Standing::Good) if !over => {
                 if newer {
                     self.use_token(no, claims.generation).await?;
                 }
@@ -91,13 +94,6 @@ impl Ccms {
     pub(crate) fn claims_of(&self, token: &str) -> Option<TokenClaims> {
         let now = self.now();
         self.keys().verify(token, now, |from| self.elapsed_ms(from, now))
-    }
-
-    /// A device that a person or open enrolment made one of the city's; one that merely asked is not.
-    fn registered(&self, id: &DeviceId) -> Option<DeviceNo> {
-        let live = self.live().read();
-        let device = live.device_no(id).and_then(|no| live.device(no));
-        device.filter(|d| d.record.state != DeviceState::Pending).map(|d| d.record.no)
     }
 
     /// The refusal of a token on the path of another device, and its trace in the audit log.
@@ -145,6 +141,12 @@ impl Ccms {
 
 const TOKEN_REQUIRED: &str = "A device token is required; configure first";
 const TOKEN_INVALID: &str = "The device token is not valid; configure again";
+
+/// A device that a person or open enrolment made one of the city's; one that merely asked is not.
+fn registered<'a>(live: &'a State, id: &DeviceId) -> Option<&'a DeviceRecord> {
+    let device = live.device_no(id).and_then(|no| live.device(no))?;
+    Some(&device.record).filter(|record| record.state != DeviceState::Pending)
+}
 
 fn not_registered() -> Refusal {
     Refusal::new(ErrorCode::NotRegistered, "This device is not registered; configure it")

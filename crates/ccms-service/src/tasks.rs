@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api_keys;
 use crate::ccms::Ccms;
+use crate::live::Drawn;
 use crate::live::feed::Change;
 
 /// Distance between two published steps of the feed: state reaches an open browser well within half a second.
@@ -87,8 +88,8 @@ impl Ccms {
             let mut delta = Delta { seq, ..Delta::default() };
             for no in &touched {
                 match live.publish(*no, now) {
-                    Some((mark, true)) => delta.placed.push(mark),
-                    Some((mark, false)) => delta.changed.push((mark.no, mark.state, mark.brightness)),
+                    Some(Drawn::Placed(mark)) => delta.placed.push(mark),
+                    Some(Drawn::Changed(change)) => delta.changed.push(change),
                     None => {}
                 }
             }

@@ -17,6 +17,7 @@ pub mod audit_chain;
 pub mod contract;
 mod credentials;
 mod curation;
+mod delegate;
 mod error;
 pub mod parse;
 mod records;

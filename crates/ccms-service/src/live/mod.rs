@@ -9,7 +9,7 @@ mod tests;
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) use state::{LiveLight, State};
+pub(crate) use state::{Drawn, LiveLight, State};
 
 /// The lock around [`State`].
 #[derive(Debug, Default)]

@@ -54,6 +54,15 @@ pub(crate) struct LiveCommand {
     pub handed_out_at: Option<UtcMillis>,
 }
 
+/// What the map is told of a light.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Drawn {
+    /// It does not know it yet, or not where it is now.
+    Placed(Mark),
+    /// Number, state and brightness.
+    Changed((u32, MarkState, u8)),
+}
+
 impl LiveCommand {
     /// Whether a poll at `now` gets it: pending, in time, and not handed out a moment ago.
     pub fn is_due(&self, now: UtcMillis) -> bool {
@@ -206,14 +215,14 @@ impl State {
 
     /// Any authenticated sign of life.
     pub fn contact(&mut self, no: DeviceNo, at: UtcMillis) {
-        let Some(device) = self.device_mut(no) else { return };
+        let index = (no.0 as usize).wrapping_sub(1);
+        let Some(device) = self.devices.get_mut(index).and_then(Option::as_mut) else { return };
         let first = device.last_contact.is_none();
         device.last_contact = device.last_contact.max(Some(at));
-        let lights = device.lights.clone();
         if first {
-            self.touched.extend(&lights);
+            self.touched.extend(&device.lights);
         }
-        self.unsaved.extend(lights);
+        self.unsaved.extend(&device.lights);
     }
 
     /// A stored reading. It becomes the latest only if it is not older than what is there: late data never rewinds.
@@ -309,12 +318,16 @@ impl State {
         std::mem::take(&mut self.touched)
     }
 
-    /// How the light is drawn now, if that differs from what the map was last told. `true` when the map does not know it.
-    pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<(Mark, bool)> {
-        let mark = self.mark(self.light(no)?, now);
-        let light = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?;
-        let before = light.published.replace((mark.state, mark.brightness));
-        (before != Some((mark.state, mark.brightness))).then_some((mark, before.is_none()))
+    /// How the light is drawn now, if that differs from what the map was last told.
+    pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<Drawn> {
+        let looks = self.mark_state(self.light(no)?, now);
+        let before = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?.published.replace(looks);
+        match before {
+            // The common case of a busy city: a report that changes nothing on the map.
+            Some(before) if before == looks => None,
+            Some(_) => Some(Drawn::Changed((no.0, looks.0, looks.1))),
+            None => Some(Drawn::Placed(self.mark(self.light(no)?, now))),
+        }
     }
 
     /// Lights whose drawing changed by the mere passing of time.

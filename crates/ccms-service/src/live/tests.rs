@@ -6,7 +6,7 @@ use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
 use ccms_store::{CheckpointRow, Curated, DeviceRecord, DeviceState, LightRecord, ReadingRow, Reported};
 
-use super::State;
+use super::{Drawn, State};
 
 const NOW: UtcMillis = UtcMillis::from_seconds(1_765_967_400);
 const LIGHT: LightNo = LightNo(1);
@@ -152,10 +152,10 @@ fn an_agreeing_status_confirms_only_an_unverified_command() {
 #[test]
 fn the_feed_places_a_light_once_and_then_sends_changes_only() {
     let mut state = one_light();
-    assert!(matches!(state.publish(LIGHT, NOW), Some((_, true))));
+    assert!(matches!(state.publish(LIGHT, NOW), Some(Drawn::Placed(_))));
     assert_eq!(state.publish(LIGHT, NOW), None);
     state.reading(&reading(NOW, PowerState::On));
-    assert!(matches!(state.publish(LIGHT, NOW), Some((_, false))));
+    assert!(matches!(state.publish(LIGHT, NOW), Some(Drawn::Changed(_))));
     assert!(state.take_touched().contains(&LIGHT) && state.take_touched().is_empty());
 }
 
