@@ -60,9 +60,9 @@ async fn admin_command(config: &Config, store: &DynStore, command: &AdminCommand
     match command {
         AdminCommand::Create { email, role, zone, .. } => {
             let new = people::new_user(email, &password()?, *role, zone.clone(), config.clock().now())?;
-            let user = store.create_user(new).await?;
             let particulars = json!({"role": role.as_str(), "zone": zone});
-            store.write_audit(&audit_entry(config, "person.create", &user.email, particulars)).await?;
+            let audit = audit_entry(config, "person.create", &new.email, particulars);
+            let user = store.create_user(new, &audit).await?;
             println!("Created {} with role {}.", user.email, role.as_str());
         }
         AdminCommand::List => {
@@ -86,14 +86,13 @@ async fn admin_command(config: &Config, store: &DynStore, command: &AdminCommand
             let user = existing(store, email).await?;
             let hash = people::hash_password(&password()?)?;
             let audit = audit_entry(config, "person.password", &user.email, json!({}));
-            store.change_password(user.id, &hash, &audit).await?;
-            let ended = store.delete_sessions_of(user.id).await?;
+            let ended = store.change_password(user.id, &hash, &audit).await?.unwrap_or_default();
             println!("{} has a new password; {ended} sessions ended.", user.email);
         }
         AdminCommand::SignOut { email } => {
             let user = existing(store, email).await?;
-            let ended = store.delete_sessions_of(user.id).await?;
-            store.write_audit(&audit_entry(config, "person.sign_out", &user.email, json!({"sessions": ended}))).await?;
+            let audit = audit_entry(config, "person.sign_out", &user.email, json!({}));
+            let ended = store.delete_sessions_of(user.id, &audit).await?.unwrap_or_default();
             println!("{ended} sessions of {} ended.", user.email);
         }
     }

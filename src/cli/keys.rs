@@ -1,11 +1,12 @@
 //! `ccms keys …`: the keys that sign device tokens, at the command line.
-use anyhow::Context;
 use ccms_core::time::UtcMillis;
 use ccms_service::keys::ring::overlap_s;
 use ccms_service::keys::{MasterKey, Ring};
+use ccms_store::DynStore;
 use clap::Subcommand;
+use serde_json::json;
 
-use super::ConfigArgs;
+use super::{ConfigArgs, audit_entry, with_store};
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -22,10 +23,7 @@ pub fn keys(args: &ConfigArgs, command: &KeysCommand) -> anyhow::Result<()> {
     let overlap_s = overlap_s(config.settings().silence_s);
     match command {
         KeysCommand::Rotate => {
-            std::fs::create_dir_all(&config.data_dir)
-                .with_context(|| format!("making the data directory {}", config.data_dir.display()))?;
-            let master = MasterKey::load_or_create(&config.master_key_file())?;
-            let ring = Ring::rotate(&path, &master, overlap_s, now)?;
+            let ring = with_store(args, async |config, store| rotate(&config, &store).await)?;
             println!("Key {} signs from now on.", ring.newest().kid);
             print(&ring, overlap_s, now);
         }
@@ -35,6 +33,26 @@ pub fn keys(args: &ConfigArgs, command: &KeysCommand) -> anyhow::Result<()> {
         },
     }
     Ok(())
+}
+
+/// A file and a database have no transaction in common. The entry is committed first, then the file is replaced: there may
+/// be an entry without its rotation (a power cut in between, or a full disk, which a second entry tells), never a rotation
+/// that nobody recorded.
+async fn rotate(config: &Config, store: &DynStore) -> anyhow::Result<Ring> {
+    let (path, overlap_s) = (config.token_keys_file(), overlap_s(config.settings().silence_s));
+    let master = MasterKey::load_or_create(&config.master_key_file())?;
+    let rotation = Ring::begin_rotation(&path, &master, overlap_s, config.clock().now())?;
+    let kid = rotation.ring().newest().kid.clone();
+    let verifying: Vec<&str> = rotation.ring().keys().map(|(key, _)| key.kid.as_str()).collect();
+    let entry = |action, particulars| audit_entry(config, action, &format!("token key {kid}"), particulars);
+    store.write_audit(&entry("keys.rotate", json!({"kid": kid, "keys": verifying}))).await?;
+    match rotation.finish() {
+        Ok(ring) => Ok(ring),
+        Err(error) => {
+            store.write_audit(&entry("keys.rotate_failed", json!({"kid": kid, "error": error.to_string()}))).await?;
+            Err(error.into())
+        }
+    }
 }
 
 fn print(ring: &Ring, overlap_s: i64, now: UtcMillis) {

@@ -6,7 +6,7 @@ use ccms::api::routes::ROUTES;
 use ccms_core::ids::{DeviceId, LightId};
 use ccms_service::permission::{role_may, scope_may};
 use ccms_service::{Permission, Role, Scope};
-use ccms_store::{Curated, NewDevice, NewUser};
+use ccms_store::{AuditEntry, Curated, NewDevice, NewUser};
 use leptos::server_fn::axum::server_fn_paths;
 use serde_json::json;
 
@@ -51,7 +51,14 @@ async fn signed_in(city: &City, role: Role, zone: Option<&str>) -> Integrator {
         password_hash: ccms_service::people::hash_password(PASSWORD).expect("a hash"),
         created_at: city.ccms.now(),
     };
-    city.store.inner().create_user(new).await.expect("a person");
+    let audit = AuditEntry {
+        at: new.created_at,
+        actor: "test".into(),
+        action: "person.create".into(),
+        target: email.clone(),
+        detail: serde_json::json!({}),
+    };
+    city.store.inner().create_user(new, &audit).await.expect("a person");
     let form = format!("email={}&password={}", email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
     let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
     let answer = Integrator::anonymous(city).sends("POST", "/ui/people/sign_in", &headers, form.into_bytes()).await;

@@ -66,6 +66,28 @@ on_both! {
     }
 }
 
+/// The entry is on disk before the file changes: here the file cannot be written, and both entries tell of it.
+#[test]
+fn a_rotation_that_fails_is_recorded_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ccms = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ccms"));
+        command.args(arguments).arg("--data-dir").arg(folder.path()).output().unwrap()
+    };
+    let text = |output: std::process::Output| String::from_utf8(output.stdout).unwrap();
+    assert!(text(ccms(&["keys", "rotate"])).starts_with("Key 2 signs"));
+    let keys = std::fs::read(folder.path().join("token-keys")).unwrap();
+    // Where the new file would be written stands something that is no file.
+    std::fs::create_dir(folder.path().join("token-keys.new")).unwrap();
+    let refused = ccms(&["keys", "rotate"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    assert_eq!(std::fs::read(folder.path().join("token-keys")).unwrap(), keys);
+    let recorded = text(ccms(&["audit", "list"]));
+    let entries: Vec<_> = recorded.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    assert_eq!(entries, ["keys.rotate_failed", "keys.rotate", "keys.rotate"], "{recorded}");
+    assert!(ccms(&["audit", "verify"]).status.success());
+}
+
 /// With the real binary, which notices by itself; on its own SQLite file, because the ring is none of the database's.
 #[tokio::test]
 async fn the_command_line_rotates_beside_a_running_server() {
@@ -98,6 +120,10 @@ async fn the_command_line_rotates_beside_a_running_server() {
         let answer = http.get(format!("{url}/commands")).bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status(), 200);
     }
+    let recorded = ccms(&["audit", "list"]);
+    let entries: Vec<_> = recorded.lines().filter(|line| line.contains(" keys.rotate ")).collect();
+    assert!(matches!(entries[..], [entry] if entry.contains("token key 2")), "{recorded}");
+    ccms(&["audit", "verify"]);
     let listed = ccms(&["keys", "list"]);
     assert_eq!(listed.lines().count(), 2, "{listed}");
     let secrets = std::fs::read_to_string(server.folder().join("token-keys")).unwrap();

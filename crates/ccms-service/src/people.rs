@@ -116,16 +116,14 @@ impl Ccms {
     pub async fn create_person(&self, email: &str, password: &str, role: Role) -> Result<Person, ServiceError> {
         let (email, password, now) = (email.to_owned(), password.to_owned(), self.now());
         let new = self.hashing(move || new_user(&email, &password, role, None, now)).await??;
-        let user = self.store().create_user(new).await?;
-        self.audit("system", "person.create", &user.email, json!({ "role": role.as_str() })).await;
-        Ok(user.into())
+        let audit = self.audit_entry("system", "person.create", &new.email, json!({ "role": role.as_str() }));
+        Ok(self.store().create_user(new, &audit).await?.into())
     }
 
     /// Ends every session of a person, this one too.
     pub async fn sign_out_everywhere(&self, person: &Person) -> Result<u64, ServiceError> {
-        let ended = self.store().delete_sessions_of(person.id).await?;
-        self.audit(&person.email, "sign_out.everywhere", &person.email, json!({ "sessions": ended })).await;
-        Ok(ended)
+        let audit = self.audit_entry(&person.email, "sign_out.everywhere", &person.email, json!({}));
+        self.store().delete_sessions_of(person.id, &audit).await?.ok_or(ServiceError::NotFound)
     }
 
     /// # Errors

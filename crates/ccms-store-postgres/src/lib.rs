@@ -106,8 +106,8 @@ impl Store for PostgresStore {
         self.pool.close().await;
     }
 
-    async fn create_user(&self, new: NewUser) -> StoreResult<UserRecord> {
-        people::create_user(self, new).await
+    async fn create_user(&self, new: NewUser, audit: &AuditEntry) -> StoreResult<UserRecord> {
+        people::create_user(self, new, audit).await
     }
     async fn user_by_email(&self, email: &str) -> StoreResult<Option<UserRecord>> {
         people::user_by_email(self, email).await

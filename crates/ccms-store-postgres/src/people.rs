@@ -5,7 +5,7 @@ use ccms_store::{AuditEntry, NewUser, Role, StoreError, StoreResult, UserRecord}
 
 use crate::instant::Instant;
 use crate::text::plain;
-use crate::{PostgresStore, audit, failed};
+use crate::{PostgresStore, audit, failed, sessions};
 
 struct UserColumns {
     id: i64,
@@ -34,9 +34,10 @@ fn email_key(email: &str) -> String {
     plain(&email.to_lowercase())
 }
 
-pub(crate) async fn create_user(store: &PostgresStore, new: NewUser) -> StoreResult<UserRecord> {
+pub(crate) async fn create_user(store: &PostgresStore, new: NewUser, audit: &AuditEntry) -> StoreResult<UserRecord> {
+    let mut tx = store.begin().await?;
     let role = new.role.as_str();
-    sqlx::query_as!(
+    let made = sqlx::query_as!(
         UserColumns,
         "INSERT INTO users (email, email_key, role, zone, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (email_key) DO NOTHING
@@ -48,11 +49,13 @@ pub(crate) async fn create_user(store: &PostgresStore, new: NewUser) -> StoreRes
         plain(&new.password_hash),
         Instant(new.created_at),
     )
-    .fetch_optional(&store.pool)
+    .fetch_optional(&mut *tx)
     .await
     .map_err(failed)?
-    .ok_or(StoreError::Conflict { what: "a user with this e-mail address" })?
-    .record()
+    .ok_or(StoreError::Conflict { what: "a user with this e-mail address" })?;
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    made.record()
 }
 
 pub(crate) async fn user_by_email(store: &PostgresStore, email: &str) -> StoreResult<Option<UserRecord>> {
@@ -130,16 +133,17 @@ pub(crate) async fn change_password(
     id: UserId,
     password_hash: &str,
     audit: &AuditEntry,
-) -> StoreResult<bool> {
+) -> StoreResult<Option<u64>> {
     let mut tx = store.begin().await?;
     let changed = sqlx::query!("UPDATE users SET password_hash = $1 WHERE id = $2", plain(password_hash), id.0)
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
     if changed.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(None);
     }
+    let ended = sessions::end_of(&mut tx, id).await?;
     audit::insert(&mut tx, audit).await?;
     tx.commit().await.map_err(failed)?;
-    Ok(true)
+    Ok(Some(ended))
 }

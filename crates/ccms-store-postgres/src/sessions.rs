@@ -1,11 +1,12 @@
 //! Sessions of people who signed in.
 use ccms_core::ids::UserId;
 use ccms_core::time::UtcMillis;
-use ccms_store::{SessionRecord, StoreResult};
+use ccms_store::{AuditEntry, SessionRecord, StoreResult};
+use sqlx::PgConnection;
 
 use crate::instant::Instant;
 use crate::text::plain;
-use crate::{PostgresStore, failed};
+use crate::{PostgresStore, audit, failed};
 
 pub(crate) async fn create(store: &PostgresStore, session: &SessionRecord) -> StoreResult<bool> {
     let inserted = sqlx::query!(
@@ -67,8 +68,23 @@ pub(crate) async fn delete_expired(store: &PostgresStore, now: UtcMillis) -> Sto
     Ok(deleted.rows_affected())
 }
 
-pub(crate) async fn delete_of(store: &PostgresStore, user: UserId) -> StoreResult<u64> {
+pub(crate) async fn delete_of(store: &PostgresStore, user: UserId, audit: &AuditEntry) -> StoreResult<Option<u64>> {
+    let mut tx = store.begin().await?;
+    let known = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM users WHERE id = $1) AS "known!""#, user.0)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+    if !known {
+        return Ok(None);
+    }
+    let ended = end_of(&mut tx, user).await?;
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(Some(ended))
+}
+
+pub(crate) async fn end_of(connection: &mut PgConnection, user: UserId) -> StoreResult<u64> {
     let deleted =
-        sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user.0).execute(&store.pool).await.map_err(failed)?;
+        sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user.0).execute(connection).await.map_err(failed)?;
     Ok(deleted.rows_affected())
 }

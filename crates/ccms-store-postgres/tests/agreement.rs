@@ -28,7 +28,7 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
     match operation.clone() {
         Operation::CreateUser(new) => {
             let email = new.email.clone();
-            let made = store.create_user(new).await.map(without_id);
+            let made = store.create_user(new, &audit).await.map(without_id);
             let by_email = store.user_by_email(&email).await.unwrap().map(without_id);
             show((made, by_email, store.user_count().await))
         }
@@ -50,7 +50,7 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
         }
         Operation::DeleteSession(id) => show(store.delete_session(&id.to_string()).await),
         Operation::DeleteSessionsOf(email) => match user(store, &email).await {
-            Some(id) => show(store.delete_sessions_of(id).await),
+            Some(id) => show(store.delete_sessions_of(id, &audit).await),
             None => "nobody".into(),
         },
         Operation::ExpireSessions(now) => show(store.delete_expired_sessions(at(now)).await),

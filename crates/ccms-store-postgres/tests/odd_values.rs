@@ -47,7 +47,7 @@ async fn odd(database: Arc<dyn Database>) {
 
 async fn people(store: &dyn Store, audit: &AuditEntry) {
     let new = NewUser { zone: Some(NUL.into()), password_hash: NUL.into(), created_at: NEVER, ..samples::user(NUL) };
-    let user = store.create_user(new).await.unwrap();
+    let user = store.create_user(new, audit).await.unwrap();
     assert_eq!((user.email.as_str(), user.zone.as_deref(), user.password_hash.as_str()), (READ, Some(READ), READ));
     assert_eq!(store.user_by_email(NUL).await.unwrap().as_ref(), Some(&user));
     store.change_password(user.id, NUL, audit).await.unwrap();

@@ -134,11 +134,11 @@ impl Access for SqliteStore {
     ) -> StoreResult<Option<UserRecord>> {
         people::change_user(self, id, role, zone, audit).await
     }
-    async fn change_password(&self, id: UserId, password_hash: &str, audit: &AuditEntry) -> StoreResult<bool> {
+    async fn change_password(&self, id: UserId, password_hash: &str, audit: &AuditEntry) -> StoreResult<Option<u64>> {
         people::change_password(self, id, password_hash, audit).await
     }
-    async fn delete_sessions_of(&self, user: UserId) -> StoreResult<u64> {
-        people::delete_sessions_of(self, user).await
+    async fn delete_sessions_of(&self, user: UserId, audit: &AuditEntry) -> StoreResult<Option<u64>> {
+        people::delete_sessions_of(self, user, audit).await
     }
 
     async fn enqueue_commands(&self, commands: &[Command], audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {

@@ -29,7 +29,8 @@ impl UserColumns {
     }
 }
 
-pub(crate) async fn create_user(store: &SqliteStore, new: NewUser) -> StoreResult<UserRecord> {
+pub(crate) async fn create_user(store: &SqliteStore, new: NewUser, audit: &AuditEntry) -> StoreResult<UserRecord> {
+    let mut tx = store.begin().await?;
     let (key, role) = (new.email.to_lowercase(), new.role.as_str());
     let inserted = sqlx::query!(
         "INSERT INTO users (email, email_key, role, zone, password_hash, created_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -41,12 +42,14 @@ pub(crate) async fn create_user(store: &SqliteStore, new: NewUser) -> StoreResul
         new.password_hash,
         new.created_at.0,
     )
-    .execute(&store.writer)
+    .execute(&mut *tx)
     .await
     .map_err(failed)?;
     if inserted.rows_affected() == 0 {
         return Err(StoreError::Conflict { what: "a user with this e-mail address" });
     }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
     let id = UserId(inserted.last_insert_rowid());
     let NewUser { email, role, zone, password_hash, created_at } = new;
     Ok(UserRecord { id, email, role, zone, password_hash, created_at })
@@ -129,18 +132,19 @@ pub(crate) async fn change_password(
     id: UserId,
     password_hash: &str,
     audit: &AuditEntry,
-) -> StoreResult<bool> {
+) -> StoreResult<Option<u64>> {
     let mut tx = store.begin().await?;
     let changed = sqlx::query!("UPDATE users SET password_hash = ? WHERE id = ?", password_hash, id.0)
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
     if changed.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(None);
     }
+    let ended = end_sessions(&mut tx, id).await?;
     audit::insert(&mut tx, audit).await?;
     tx.commit().await.map_err(failed)?;
-    Ok(true)
+    Ok(Some(ended))
 }
 
 pub(crate) async fn create_session(store: &SqliteStore, session: &SessionRecord) -> StoreResult<bool> {
@@ -194,9 +198,24 @@ pub(crate) async fn delete_session(store: &SqliteStore, id: &str) -> StoreResult
     Ok(())
 }
 
-pub(crate) async fn delete_sessions_of(store: &SqliteStore, user: UserId) -> StoreResult<u64> {
+pub(crate) async fn delete_sessions_of(
+    store: &SqliteStore,
+    user: UserId,
+    audit: &AuditEntry,
+) -> StoreResult<Option<u64>> {
+    let mut tx = store.begin().await?;
+    if user_on(&mut tx, user).await?.is_none() {
+        return Ok(None);
+    }
+    let ended = end_sessions(&mut tx, user).await?;
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(Some(ended))
+}
+
+async fn end_sessions(connection: &mut SqliteConnection, user: UserId) -> StoreResult<u64> {
     let deleted =
-        sqlx::query!("DELETE FROM sessions WHERE user_id = ?", user.0).execute(&store.writer).await.map_err(failed)?;
+        sqlx::query!("DELETE FROM sessions WHERE user_id = ?", user.0).execute(connection).await.map_err(failed)?;
     Ok(deleted.rows_affected())
 }
 

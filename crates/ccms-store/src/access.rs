@@ -35,9 +35,12 @@ pub trait Access {
         zone: Option<String>,
         audit: &AuditEntry,
     ) -> StoreResult<Option<UserRecord>>;
-    async fn change_password(&self, id: UserId, password_hash: &str, audit: &AuditEntry) -> StoreResult<bool>;
-    /// Ends every session of a person; returns how many.
-    async fn delete_sessions_of(&self, user: UserId) -> StoreResult<u64>;
+    /// Sets a new password, ends every session that the old one opened, and writes `audit`, in one transaction. Returns how
+    /// many ended; `None` when there is no such person.
+    async fn change_password(&self, id: UserId, password_hash: &str, audit: &AuditEntry) -> StoreResult<Option<u64>>;
+    /// Ends every session of a person and writes `audit`, in one transaction: also when none was open, because it was asked
+    /// for. Returns how many ended; `None` when there is no such person.
+    async fn delete_sessions_of(&self, user: UserId, audit: &AuditEntry) -> StoreResult<Option<u64>>;
 
     /// Inserts commands (state queued) in order, each superseding a live one of the same light and type at its
     /// `requested_at`, with `audit`, in one transaction. Answers the ids that were superseded.

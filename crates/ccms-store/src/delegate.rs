@@ -25,7 +25,7 @@ macro_rules! delegate_store {
         Store {
             fn engine() -> String;
             fn ping() -> ();
-            fn create_user(new: NewUser) -> UserRecord;
+            fn create_user(new: NewUser, audit: &AuditEntry) -> UserRecord;
             fn user_by_email(email: &str) -> Option<UserRecord>;
             fn user_by_id(id: UserId) -> Option<UserRecord>;
             fn user_count() -> u64;
@@ -100,8 +100,8 @@ macro_rules! delegate_store {
             fn forget_answers(at: UtcMillis) -> u64;
             fn users() -> Vec<UserRecord>;
             fn change_user(id: UserId, role: Role, zone: Option<String>, audit: &AuditEntry) -> Option<UserRecord>;
-            fn change_password(id: UserId, password_hash: &str, audit: &AuditEntry) -> bool;
-            fn delete_sessions_of(user: UserId) -> u64;
+            fn change_password(id: UserId, password_hash: &str, audit: &AuditEntry) -> Option<u64>;
+            fn delete_sessions_of(user: UserId, audit: &AuditEntry) -> Option<u64>;
             fn enqueue_commands(commands: &[Command], audit: &AuditEntry) -> Vec<CommandId>;
             fn cancel_command(id: &CommandId, at: UtcMillis, audit: &AuditEntry) -> Option<Command>;
             fn audit_chain(after: i64, limit: u32) -> Vec<ChainedEntry>;

@@ -49,9 +49,11 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Syn
 
     // ---- people and their sessions -------------------------------------------------------------------------------
 
+    /// Makes a person and writes `audit`, in one transaction.
+    ///
     /// # Errors
     /// [`StoreError::Conflict`] when the e-mail address (compared without case) is taken.
-    async fn create_user(&self, new: NewUser) -> StoreResult<UserRecord>;
+    async fn create_user(&self, new: NewUser, audit: &AuditEntry) -> StoreResult<UserRecord>;
     async fn user_by_email(&self, email: &str) -> StoreResult<Option<UserRecord>>;
     async fn user_by_id(&self, id: UserId) -> StoreResult<Option<UserRecord>>;
     async fn user_count(&self) -> StoreResult<u64>;

@@ -9,7 +9,7 @@ use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
-use super::{KeyError, MasterKey, hex, hex_32, open_private, read_private};
+use super::{KeyError, MasterKey, hex, hex_32, open_lock, open_private, read_private};
 
 /// A replaced key verifies for this long at least: the life of a token, and the time in which one brings a device back.
 pub const OVERLAP_S: i64 = overlap_s(limits::SILENCE_LIMIT_S);
@@ -86,17 +86,26 @@ impl Ring {
     }
 
     /// Adds a key that signs from now on and drops those whose time is over. Works beside a running server, which looks at
-    /// the file again and again; two rotations at once wait for each other.
+    /// the file again and again.
     pub fn rotate(path: &Path, master: &MasterKey, overlap_s: i64, now: UtcMillis) -> Result<Self, KeyError> {
-        let _alone = lock(path)?;
+        Self::begin_rotation(path, master, overlap_s, now)?.finish()
+    }
+
+    /// Decides a rotation without doing it yet, so that it can be recorded first. Two at once wait for each other.
+    pub fn begin_rotation(
+        path: &Path,
+        master: &MasterKey,
+        overlap_s: i64,
+        now: UtcMillis,
+    ) -> Result<Rotation, KeyError> {
+        let alone = lock(path)?;
         let mut ring = Self::load(path)?.unwrap_or_else(|| Self::derived(master, now));
         ring.add(MasterKey::random().0, now);
         ring.keys = ring.verifying(overlap_s, |from| now.since(from)).cloned().collect();
         if ring.keys.len() > KEYS_MAX {
             return Err(KeyError::Full { path: path.display().to_string(), max: KEYS_MAX });
         }
-        ring.save(path)?;
-        Ok(ring)
+        Ok(Rotation { path: path.to_owned(), ring, _alone: alone })
     }
 
     fn add(&mut self, secret: [u8; 32], now: UtcMillis) {
@@ -162,10 +171,30 @@ impl Ring {
     }
 }
 
-/// Held while the file changes; whoever else wants to change it waits.
+/// The ring as it will be. Nothing is changed until [`Rotation::finish`], and nobody else can rotate meanwhile.
+#[derive(Debug)]
+pub struct Rotation {
+    path: PathBuf,
+    ring: Ring,
+    _alone: std::fs::File,
+}
+
+impl Rotation {
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub fn finish(self) -> Result<Ring, KeyError> {
+        self.ring.save(&self.path)?;
+        Ok(self.ring)
+    }
+}
+
+/// Held while the file changes; whoever else wants to change it waits. It holds nothing, and is private like the rest: who
+/// can open it can lock it, and so hold a rotation up for ever.
 fn lock(path: &Path) -> Result<std::fs::File, KeyError> {
     let io = |source| KeyError::Io { path: path.display().to_string(), source };
-    let file = std::fs::File::create(beside(path, "lock")).map_err(io)?;
+    let file = open_lock(&beside(path, "lock")).map_err(io)?;
     file.lock().map_err(io)?;
     Ok(file)
 }
@@ -226,7 +255,14 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&path), 0o600);
+            let beside = beside(&path, "lock");
+            assert_eq!(mode(&beside), 0o600);
+            // One that an earlier version left open to others is closed.
+            std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o644)).unwrap();
+            Ring::rotate(&path, &MasterKey([7; 32]), OVERLAP_S, START).unwrap();
+            assert_eq!((mode(&path), mode(&beside)), (0o600, 0o600));
         }
         let (a, b) = ("0a".repeat(32), "0b".repeat(32));
         for bad in [
@@ -245,6 +281,18 @@ mod tests {
         std::fs::write(&path, format!("1 {a} 5\n\n2 {b} 6\n")).unwrap();
         assert_eq!(Ring::load(&path).unwrap().unwrap().newest().kid, "2");
         assert!(!format!("{:?}", Ring::load(&path).unwrap()).contains(&a));
+    }
+
+    #[test]
+    fn a_rotation_that_is_not_finished_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, master) = (dir.path().join("token-keys"), MasterKey([7; 32]));
+        Ring::load_or_create(&path, &master, START).unwrap();
+        let begun = Ring::begin_rotation(&path, &master, OVERLAP_S, START).unwrap();
+        assert_eq!(begun.ring().newest().kid, "2");
+        drop(begun);
+        assert_eq!(kids(&Ring::load(&path).unwrap().unwrap(), START), ["1"]);
+        assert_eq!(Ring::rotate(&path, &master, OVERLAP_S, START).unwrap().newest().kid, "2");
     }
 
     #[test]

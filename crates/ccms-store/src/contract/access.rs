@@ -84,8 +84,8 @@ pub async fn the_first_answer_stays(database: Arc<dyn Database>) {
 
 pub async fn people_change_and_are_signed_out(database: Arc<dyn Database>) {
     let store = database.open().await;
-    let first = store.create_user(user("b@x.example")).await.unwrap();
-    let second = store.create_user(user("a@x.example")).await.unwrap();
+    let first = store.create_user(user("b@x.example"), &audit("create")).await.unwrap();
+    let second = store.create_user(user("a@x.example"), &audit("create")).await.unwrap();
     assert_eq!(store.users().await.unwrap(), [first.clone(), second.clone()], "by number");
     let zone = Some("Süd \"1\"".to_owned());
     let changed = store.change_user(first.id, Role::Technician, zone.clone(), &audit("change")).await.unwrap();
@@ -96,11 +96,12 @@ pub async fn people_change_and_are_signed_out(database: Arc<dyn Database>) {
     assert_eq!(changed, Some(UserRecord { role: Role::Admin, zone: None, ..expected }));
     assert_eq!(store.change_user(UserId(99), Role::Admin, None, &audit("refused")).await.unwrap(), None);
 
-    assert!(store.change_password(second.id, "$argon2id$new", &audit("password")).await.unwrap());
-    assert!(!store.change_password(UserId(99), "x", &audit("refused")).await.unwrap());
+    let changed = store.change_password(second.id, "$argon2id$new", &audit("password")).await.unwrap();
+    assert_eq!(changed, Some(0), "of no sessions");
+    assert_eq!(store.change_password(UserId(99), "x", &audit("refused")).await.unwrap(), None);
     let new = UserRecord { password_hash: "$argon2id$new".into(), ..second.clone() };
     assert_eq!(store.user_by_email("a@x.example").await.unwrap(), Some(new));
-    assert_eq!(actions(&*store).await, ["password", "change", "change"]);
+    assert_eq!(actions(&*store).await, ["password", "change", "change", "create", "create"]);
 
     let of = |id: &str, user| SessionRecord { user_id: user, ..session(id, at(60)) };
     let [a, b, c] = [of("a", Some(first.id)), of("b", Some(second.id)), of("c", None)];
@@ -114,10 +115,15 @@ pub async fn people_change_and_are_signed_out(database: Arc<dyn Database>) {
     let c = SessionRecord { user_id: Some(first.id), ..c };
     store.save_session(&c).await.unwrap();
     assert_eq!(store.session("c", at(0)).await.unwrap(), Some(c));
-    assert_eq!(store.delete_sessions_of(first.id).await.unwrap(), 2);
-    assert_eq!(store.delete_sessions_of(first.id).await.unwrap(), 0);
+    assert_eq!(store.delete_sessions_of(UserId(99), &audit("refused")).await.unwrap(), None);
+    assert_eq!(store.delete_sessions_of(first.id, &audit("out")).await.unwrap(), Some(2));
+    assert_eq!(store.delete_sessions_of(first.id, &audit("out")).await.unwrap(), Some(0));
     assert_eq!(store.session("b", at(0)).await.unwrap(), Some(b), "nobody else's");
     assert_eq!(store.session("c", at(0)).await.unwrap(), None);
+    assert_eq!(actions(&*store).await[..3], ["out", "out", "password"], "recorded also when nothing was open");
+    assert_eq!(store.change_password(second.id, "$argon2id$newer", &audit("password")).await.unwrap(), Some(1));
+    assert_eq!(store.session("b", at(0)).await.unwrap(), None, "what the old password opened is over");
+    assert_eq!(actions(&*store).await[..2], ["password", "out"]);
 }
 
 pub async fn many_commands_are_one_change(database: Arc<dyn Database>) {

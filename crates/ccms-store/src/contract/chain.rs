@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use ccms_core::command::CommandKind;
+use ccms_core::ids::UserId;
 use ccms_core::reading::PowerState;
 
 use super::Database;
@@ -22,15 +23,17 @@ pub async fn every_change_adds_a_link(database: Arc<dyn Database>) {
     let on = command("A", &device, &light, CommandKind::Power(PowerState::On), 1);
     store.enqueue_commands(std::slice::from_ref(&on), &audit("command")).await.unwrap();
     store.cancel_command(&on.id, at(2), &audit("cancel")).await.unwrap().unwrap();
-    let person = store.create_user(user("a@x.example")).await.unwrap();
+    let person = store.create_user(user("a@x.example"), &audit("create")).await.unwrap();
     store.change_user(person.id, Role::Viewer, None, &audit("change")).await.unwrap().unwrap();
+    store.change_password(person.id, "$argon2id$new", &audit("password")).await.unwrap().unwrap();
+    store.delete_sessions_of(person.id, &audit("sign_out")).await.unwrap().unwrap();
     let steps = [CurationStep::Register(new_device(2))];
     store.curate(&steps, &[audit("import"), audit("import.more")]).await.unwrap();
     store.revoke_device(&device.id, at(3), &audit("revoke")).await.unwrap().unwrap();
     store.release_device(&device.id, None, &audit("release")).await.unwrap().unwrap();
 
     let chain = whole(&*store).await;
-    assert_eq!(chain.len(), 11);
+    assert_eq!(chain.len(), 14);
     let end = walk(CHAIN_START, &chain).unwrap();
     let middle = walk(CHAIN_START, &chain[..5]).unwrap();
     let newest: Vec<_> = chain.iter().rev().map(|c| c.entry.clone()).collect();
@@ -44,7 +47,7 @@ pub async fn every_change_adds_a_link(database: Arc<dyn Database>) {
     assert_eq!(page, chain[5..8]);
     let rest = store.audit_chain(page[2].no, 100).await.unwrap();
     assert_eq!(walk(walk(middle, &page).unwrap(), &rest), Ok(end), "page by page the same end");
-    assert_eq!(store.audit_chain(chain[10].no, 9).await.unwrap(), []);
+    assert_eq!(store.audit_chain(chain[13].no, 9).await.unwrap(), []);
     assert_eq!(store.audit_chain(0, 0).await.unwrap(), []);
 
     store.close().await;
@@ -52,14 +55,18 @@ pub async fn every_change_adds_a_link(database: Arc<dyn Database>) {
     let store = database.open().await;
     store.write_audit(&audit("later")).await.unwrap();
     let longer = whole(&*store).await;
-    assert_eq!(longer[..11], chain);
-    walk(end, &longer[11..]).unwrap();
+    assert_eq!(longer[..14], chain);
+    walk(end, &longer[14..]).unwrap();
 }
 
 pub async fn what_is_refused_leaves_no_link(database: Arc<dyn Database>) {
     let store = database.open().await;
     let (device, _) = registered(&*store, 1).await;
+    store.create_user(user("a@x.example"), &audit("person.create")).await.unwrap();
     for _ in 0..3 {
+        store.create_user(user("A@x.example"), &audit("refused")).await.unwrap_err();
+        assert_eq!(store.change_password(UserId(99), "x", &audit("refused")).await.unwrap(), None);
+        assert_eq!(store.delete_sessions_of(UserId(99), &audit("refused")).await.unwrap(), None);
         store.register_device(new_device(1), &audit("refused")).await.unwrap_err();
         let steps = [CurationStep::Register(new_device(3)), CurationStep::Register(new_device(1))];
         store.curate(&steps, &[audit("refused")]).await.unwrap_err();
@@ -67,7 +74,7 @@ pub async fn what_is_refused_leaves_no_link(database: Arc<dyn Database>) {
     }
     registered(&*store, 2).await;
     let chain = whole(&*store).await;
-    assert_eq!(actions(&*store).await, ["device.register", "device.register"]);
+    assert_eq!(actions(&*store).await, ["device.register", "person.create", "device.register"]);
     walk(CHAIN_START, &chain).unwrap();
 }
 

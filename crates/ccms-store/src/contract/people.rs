@@ -4,18 +4,19 @@ use std::sync::Arc;
 use ccms_core::ids::UserId;
 
 use super::Database;
-use super::samples::{at, session, user};
+use super::samples::{actions, at, audit, session, user};
 use crate::{Role, StoreError, UserRecord};
 
 pub async fn emails_are_unique_whatever_the_case(database: Arc<dyn Database>) {
     let store = database.open().await;
-    store.create_user(user("Ärla.Operator@City.example")).await.unwrap();
+    store.create_user(user("Ärla.Operator@City.example"), &audit("create")).await.unwrap();
     for same in ["Ärla.Operator@City.example", "ärla.operator@city.example", "ÄRLA.OPERATOR@CITY.EXAMPLE"] {
-        let refused = store.create_user(user(same)).await;
+        let refused = store.create_user(user(same), &audit("refused")).await;
         assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{same}: {refused:?}");
     }
-    store.create_user(user("arla.operator@city.example")).await.unwrap();
+    store.create_user(user("arla.operator@city.example"), &audit("create")).await.unwrap();
     assert_eq!(store.user_count().await.unwrap(), 2);
+    assert_eq!(actions(&*store).await, ["create", "create"], "what was refused is not recorded");
 }
 
 pub async fn users_are_found_by_address_and_number(database: Arc<dyn Database>) {
@@ -24,7 +25,7 @@ pub async fn users_are_found_by_address_and_number(database: Arc<dyn Database>) 
     for (role, email) in Role::ALL.into_iter().zip(["Viewer@x.example", "o@x.example", "t@x.example", "a@x.example"]) {
         let zone = (role != Role::Admin).then(|| format!("Zone of {role:?} ✓"));
         let new = crate::NewUser { role, zone: zone.clone(), ..user(email) };
-        let made = store.create_user(new.clone()).await.unwrap();
+        let made = store.create_user(new.clone(), &audit("create")).await.unwrap();
         let expected = UserRecord {
             id: made.id,
             email: email.into(),

@@ -202,7 +202,7 @@ pub async fn a_closed_store_keeps_everything(database: Arc<dyn Database>) {
         ["sqlite", "postgres"].contains(&name) && version.starts_with(|c: char| c.is_ascii_digit())
     }));
     store.ping().await.unwrap();
-    store.create_user(user("a@x.example")).await.unwrap();
+    store.create_user(user("a@x.example"), &audit("create")).await.unwrap();
     store.save_session(&session("s", at(9))).await.unwrap();
     let (device, light) = registered(&*store, 1).await;
     store.append_readings(&[reading(1, 0, 1)]).await.unwrap();
