@@ -28,6 +28,7 @@ mod page;
 mod problem;
 mod readings;
 pub mod routes;
+mod sheet;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -96,6 +96,90 @@ on_both! {
 }
 
 on_both! {
+    async fn everything_that_is_wrong_with_a_row_is_named(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let bad = "device_id,light_id,name,latitude,longitude,wattage\n\
+            IMEI:1,SL001,Both,95,181,-1\n\
+            \n\
+            IMEI:2,SL002,Half read,x,200,y\n\
+            IMEI:3,SL003\n\
+            IMEI:4,SL004,\"Never closed,1,1,1\n\
+            IMEI:5,SL005,\"Good, too\",1,1,1\n\
+            IMEI:1,SL001,Twice,1,1,1\n\
+            IMEI 9,SL005,Twice,1,1,1\n\
+            IMEI:6,,No name,1,1,1\n\
+            IMEI:6,,No name,1,1,1\n\
+            IMEI:5,SL008,Panel,1,1,1\n\
+            IMEI:7,SL009,Mid\"quote,1,1,1\n\
+            IMEI:8,SL010,\"Mid\"quote,1,1,1\n";
+        let report = import(&admin, "?dry_run=true", bad).await.done(200);
+        let all = |list: &Value| -> Vec<(u64, String, String)> {
+            let text = |e: &Value, name: &str| e[name].as_str().unwrap().to_owned();
+            let of = |e: &Value| (e["row"].as_u64().unwrap(), text(e, "column"), text(e, "message"));
+            list.as_array().unwrap().iter().map(of).collect()
+        };
+        let errors = all(&report["errors"]);
+        let places: Vec<(u64, &str)> = errors.iter().map(|(row, column, _)| (*row, column.as_str())).collect();
+        let expected = [
+            (2, "latitude"), (2, "longitude"), (2, "wattage"), (4, "latitude"), (4, "wattage"), (4, "longitude"), (5, ""),
+            (6, "name"), (8, "light_id"), (9, "device_id"), (9, "light_id"), (11, "device_id"), (14, "name"),
+        ];
+        assert_eq!(places, expected, "{errors:#?}");
+        let said = |row: u64, column: &str| &errors.iter().find(|e| (e.0, e.1.as_str()) == (row, column)).unwrap().2;
+        assert!(said(5, "").contains("2 cells") && said(5, "").contains('6'), "{}", said(5, ""));
+        assert!(said(6, "name").contains("never closed"), "{}", said(6, "name"));
+        assert!(said(8, "light_id").contains("row 2"), "{}", said(8, "light_id"));
+        assert!(said(9, "light_id").contains("row 7"), "{}", said(9, "light_id"));
+        assert!(said(11, "device_id").contains("row 10"), "{}", said(11, "device_id"));
+        // A panel drives several lights; that a row says so may be a slip.
+        let warned: Vec<(u64, String, String)> = all(&report["warnings"]);
+        assert_eq!((warned.len(), warned[1].0, warned[1].2.contains("row 7")), (2, 12, true), "{warned:?}");
+        import(&admin, "", "light_id,\"name\n").await.problem(400);
+        let place = |id: &str, at: Value| json!({"type": "Feature", "geometry": {"type": "Point", "coordinates": at}, "properties": {"light_id": id}});
+        let file = json!({"type": "FeatureCollection", "features": [place("SL001", json!([1, 1])), place("SL001", json!([200, 95]))]});
+        let geo = [("content-type", "application/geo+json")];
+        let report = admin.sends("POST", "import/lights?dry_run=true", &geo, file.to_string().into_bytes()).await.done(200);
+        let errors = all(&report["errors"]);
+        let places: Vec<(u64, &str)> = errors.iter().map(|(row, column, _)| (*row, column.as_str())).collect();
+        assert_eq!(places, [(2, "light_id"), (2, "latitude"), (2, "longitude")], "{errors:?}");
+        assert_eq!(admin.gets("lights").await.done(200)["items"], json!([]));
+    }
+}
+
+on_both! {
+    async fn the_names_of_a_file_come_before_ours(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        import(&admin, "", "device_id,light_id\nIMEI:1,\nIMEI:2,SL001\n").await.done(200);
+        assert_eq!(admin.gets("devices/IMEI:2").await.done(200)["light_id"], "SL001");
+        assert_eq!(admin.gets("devices/IMEI:1").await.done(200)["light_id"], "SL002");
+    }
+}
+
+on_both! {
+    async fn claim_windows_are_part_of_the_import(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let devices: String = (1..=9).map(|n| format!("IMEI:{n}\n")).collect();
+        let file = format!("device_id\n{devices}");
+        import(&admin, "", &file).await.done(200);
+        let approved = async || {
+            let actions = city.store.inner().audit(100).await.unwrap();
+            actions.into_iter().filter(|e| e.action == "device.approve").count()
+        };
+        let calls_of = async |query: &str| {
+            let before = city.store.calls();
+            import(&admin, query, &file).await.done(200);
+            city.store.calls() - before
+        };
+        // The clock of the key's memory may make one more.
+        assert!(calls_of("?claim_hours=1").await <= calls_of("").await + 1, "no second step that may fail");
+        assert_eq!(approved().await, 9);
+    }
+}
+
+on_both! {
     async fn what_goes_out_comes_back_as_it_was(engine) {
         let city = City::registered(engine).await;
         let admin = Integrator::of(&city, Scope::Admin).await;

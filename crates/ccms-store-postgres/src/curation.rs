@@ -1,6 +1,6 @@
 //! What people say of lights, many steps at once: all of them or none.
 use async_trait::async_trait;
-use ccms_store::{AuditEntry, Curation, CurationStep, DeviceRecord, DeviceState, LightRecord, StoreError, StoreResult};
+use ccms_store::{AuditEntry, Curation, CurationDone, CurationStep, DeviceState, StoreError, StoreResult};
 use sqlx::PgConnection;
 
 use crate::devices::device_on;
@@ -8,11 +8,7 @@ use crate::{Lock, PostgresStore, audit, enrolment, failed, lights, lock};
 
 #[async_trait]
 impl Curation for PostgresStore {
-    async fn curate(
-        &self,
-        steps: &[CurationStep],
-        audit: &[AuditEntry],
-    ) -> StoreResult<Vec<(Option<DeviceRecord>, LightRecord)>> {
+    async fn curate(&self, steps: &[CurationStep], audit: &[AuditEntry]) -> StoreResult<Vec<CurationDone>> {
         let mut tx = self.begin().await?;
         // Also for updates: two lists that name the same lights in another order would wait for each other.
         lock(&mut tx, Lock::Numbering).await?;
@@ -26,11 +22,11 @@ impl Curation for PostgresStore {
     }
 }
 
-async fn take(connection: &mut PgConnection, step: &CurationStep) -> StoreResult<(Option<DeviceRecord>, LightRecord)> {
+async fn take(connection: &mut PgConnection, step: &CurationStep) -> StoreResult<CurationDone> {
     match step {
         CurationStep::Register(new) => {
             let (device, light) = enrolment::register_on(connection, new).await?;
-            Ok((Some(device), light))
+            Ok((Some(device), Some(light)))
         }
         CurationStep::AddLight { light_id, device_id, curated, created_at } => {
             let device = match device_id {
@@ -45,11 +41,16 @@ async fn take(connection: &mut PgConnection, step: &CurationStep) -> StoreResult
             };
             let number = device.as_ref().map(|d| d.no);
             let light = lights::insert(connection, light_id.clone(), number, curated, *created_at).await?;
-            Ok((device, light))
+            Ok((device, Some(light)))
         }
         CurationStep::Update { light, curated } => {
             let light = lights::update(connection, *light, curated).await?;
-            Ok((None, light.ok_or(StoreError::Conflict { what: "a list of lights without this one" })?))
+            Ok((None, Some(light.ok_or(StoreError::Conflict { what: "a list of lights without this one" })?)))
+        }
+        CurationStep::OpenClaimWindow { device_id, until } => {
+            enrolment::open_window_on(connection, device_id, *until).await?;
+            let device = device_on(connection, device_id).await?;
+            Ok((Some(device.ok_or(StoreError::Conflict { what: "a list of devices without this one" })?), None))
         }
     }
 }

@@ -115,12 +115,7 @@ pub(crate) async fn open_claim_window(
     .execute(&mut *tx)
     .await
     .map_err(failed)?;
-    if opened.rows_affected() == 0 {
-        return Ok(false);
-    }
-    audit::insert(&mut tx, audit).await?;
-    tx.commit().await.map_err(failed)?;
-    Ok(true)
+    Ok(opened.rows_affected() > 0)
 }
 
 pub(crate) async fn claim(store: &PostgresStore, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool> {
@@ -131,8 +126,18 @@ pub(crate) async fn claim(store: &PostgresStore, claim: &Claim, audit: &AuditEnt
          WHERE no = $2 AND state = 'registered'",
         Instant(claim.at),
         i64::from(claim.device.0),
+    if !open_window_on(&mut tx, id, until).await? {
+        return Ok(false);
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// Inside a transaction; false when the device is not registered.
+pub(crate) async fn open_window_on(connection: &mut PgConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
     )
-    .execute(&mut *tx)
+    .execute(connection)
     .await
     .map_err(failed)?;
     if claimed.rows_affected() == 0 {

@@ -2,9 +2,7 @@
 use async_trait::async_trait;
 use ccms_core::ids::{DeviceId, LightId};
 use ccms_core::time::UtcMillis;
-use ccms_store::{
-    AuditEntry, Curated, Curation, CurationStep, DeviceRecord, DeviceState, LightRecord, StoreError, StoreResult,
-};
+use ccms_store::{AuditEntry, Curated, Curation, CurationDone, CurationStep, DeviceState, StoreError, StoreResult};
 use sqlx::SqliteConnection;
 
 use crate::devices::device_on;
@@ -12,11 +10,7 @@ use crate::{SqliteStore, audit, enrolment, failed, lights};
 
 #[async_trait]
 impl Curation for SqliteStore {
-    async fn curate(
-        &self,
-        steps: &[CurationStep],
-        audit: &[AuditEntry],
-    ) -> StoreResult<Vec<(Option<DeviceRecord>, LightRecord)>> {
+    async fn curate(&self, steps: &[CurationStep], audit: &[AuditEntry]) -> StoreResult<Vec<CurationDone>> {
         let mut tx = self.begin().await?;
         let mut done = Vec::with_capacity(steps.len());
         for step in steps {
@@ -30,14 +24,11 @@ impl Curation for SqliteStore {
     }
 }
 
-async fn take(
-    connection: &mut SqliteConnection,
-    step: CurationStep,
-) -> StoreResult<(Option<DeviceRecord>, LightRecord)> {
+async fn take(connection: &mut SqliteConnection, step: CurationStep) -> StoreResult<CurationDone> {
     match step {
         CurationStep::Register(new) => {
             let (device, light) = enrolment::register_on(connection, new).await?;
-            Ok((Some(device), light))
+            Ok((Some(device), Some(light)))
         }
         CurationStep::AddLight { light_id, device_id, curated, created_at } => {
             add(connection, light_id, device_id, curated, created_at).await
@@ -45,7 +36,12 @@ async fn take(
         CurationStep::Update { light, curated } => {
             lights::curate(connection, light, &curated).await?;
             let light = lights::light_on(connection, light).await?;
-            Ok((None, light.ok_or(StoreError::Conflict { what: "a list of lights without this one" })?))
+            Ok((None, Some(light.ok_or(StoreError::Conflict { what: "a list of lights without this one" })?)))
+        }
+        CurationStep::OpenClaimWindow { device_id, until } => {
+            enrolment::open_window_on(connection, &device_id, until).await?;
+            let device = device_on(connection, &device_id).await?;
+            Ok((Some(device.ok_or(StoreError::Conflict { what: "a list of devices without this one" })?), None))
         }
     }
 }
@@ -56,7 +52,7 @@ async fn add(
     device_id: Option<DeviceId>,
     curated: Curated,
     created_at: UtcMillis,
-) -> StoreResult<(Option<DeviceRecord>, LightRecord)> {
+) -> StoreResult<CurationDone> {
     let device = match device_id {
         None => None,
         // One that only asked to be let in is not known yet.
@@ -68,5 +64,5 @@ async fn add(
         ),
     };
     let light = lights::insert(connection, light_id, device.as_ref().map(|d| d.no), curated, created_at).await?;
-    Ok((device, light))
+    Ok((device, Some(light)))
 }

@@ -124,12 +124,7 @@ pub(crate) async fn open_claim_window(
     .execute(&mut *tx)
     .await
     .map_err(failed)?;
-    if opened.rows_affected() == 0 {
-        return Ok(false);
-    }
-    audit::insert(&mut tx, audit).await?;
-    tx.commit().await.map_err(failed)?;
-    Ok(true)
+    Ok(opened.rows_affected() > 0)
 }
 
 pub(crate) async fn claim(store: &SqliteStore, claim: &Claim, audit: &AuditEntry) -> StoreResult<bool> {
@@ -139,9 +134,19 @@ pub(crate) async fn claim(store: &SqliteStore, claim: &Claim, audit: &AuditEntry
              attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
          WHERE no = ? AND state = 'registered'",
         claim.at.0,
+    if !open_window_on(&mut tx, id, until).await? {
+        return Ok(false);
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// Inside a transaction; false when the device is not registered.
+pub(crate) async fn open_window_on(connection: &mut SqliteConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
         claim.device.0,
     )
-    .execute(&mut *tx)
+    .execute(connection)
     .await
     .map_err(failed)?;
     if claimed.rows_affected() == 0 {

@@ -7,17 +7,13 @@ use crate::{AuditEntry, DeviceRecord, LightRecord, NewDevice, StoreResult};
 
 #[async_trait]
 pub trait Curation {
-    /// Applies every step in one transaction, with `audit`. Answers, per step, the device (when the step named one) and
-    /// the light as they are then. A step that cannot be taken undoes all.
+    /// Applies every step in one transaction, with `audit`. Answers, per step, the device and the light that the step
+    /// named, as they are then. A step that cannot be taken undoes all.
     ///
     /// # Errors
     /// [`crate::StoreError::Conflict`] when an id is taken, a light to update is gone, or a device to assign is unknown
     /// (also when it is pending: one that only asked to be let in has no light).
-    async fn curate(
-        &self,
-        steps: &[CurationStep],
-        audit: &[AuditEntry],
-    ) -> StoreResult<Vec<(Option<DeviceRecord>, LightRecord)>>;
+    async fn curate(&self, steps: &[CurationStep], audit: &[AuditEntry]) -> StoreResult<Vec<CurationDone>>;
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +24,13 @@ pub enum CurationStep {
     AddLight { light_id: Option<LightId>, device_id: Option<DeviceId>, curated: Curated, created_at: UtcMillis },
     /// Replaces the curated facts.
     Update { light: LightNo, curated: Curated },
+    /// Opens the claim window of a device, as [`crate::Store::open_claim_window`]. One that is not registered (it was claimed
+    /// meanwhile) stays as it is.
+    OpenClaimWindow { device_id: DeviceId, until: UtcMillis },
 }
+
+/// What a step left behind: the device, and the light.
+pub type CurationDone = (Option<DeviceRecord>, Option<LightRecord>);
 
 /// The facts of one light that people keep.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -71,7 +71,7 @@ macro_rules! delegate_store {
             fn outages(since: UtcMillis) -> Vec<Outage>;
         }
         Curation {
-            fn curate(steps: &[CurationStep], audit: &[AuditEntry]) -> Vec<(Option<DeviceRecord>, LightRecord)>;
+            fn curate(steps: &[CurationStep], audit: &[AuditEntry]) -> Vec<CurationDone>;
         }
         Alerts {
             fn raise_alert(raise: &AlertRaise) -> (AlertRecord, bool);

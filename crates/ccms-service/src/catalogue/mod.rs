@@ -167,17 +167,20 @@ impl Ccms {
         &self,
         steps: &[CurationStep],
         audit: &[ccms_store::AuditEntry],
-    ) -> Result<Vec<(Option<DeviceRecord>, LightRecord)>, ServiceError> {
+    ) -> Result<(), ServiceError> {
         let done = self.store().curate(steps, audit).await.map_err(|error| match error {
             StoreError::Conflict { what } => ServiceError::Conflict { message: format!("There is {what} already.") },
             other => other.into(),
         })?;
         let mut live = self.live().write();
-        for (device, light) in &done {
-            device.iter().for_each(|d| live.put_device(d.clone()));
-            live.put_light(light.clone());
+        for (device, light) in done {
+            // A claim window is asked of the store when a device knocks, and a device that came in meanwhile is newer here.
+            if let Some(light) = light {
+                device.into_iter().for_each(|d| live.put_device(d));
+                live.put_light(light);
+            }
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Takes lights and devices into memory that came into the database beside this server.
@@ -244,25 +247,33 @@ impl Ccms {
 
 /// Whether a light can be what is said of it.
 pub(crate) fn check_curated(curated: &Curated) -> Result<(), ServiceError> {
-    let invalid = |field, message: String| Err(ServiceError::Invalid { field, message });
+    match flaws_of(curated).into_iter().next() {
+        Some((field, message)) => Err(ServiceError::Invalid { field, message }),
+        None => Ok(()),
+    }
+}
+
+/// Everything that a light cannot be, by the names that the outside knows.
+fn flaws_of(curated: &Curated) -> Vec<(&'static str, String)> {
+    let mut flaws = Vec::new();
     for (field, text) in texts(curated) {
         if text.chars().count() > TEXT_CHARS_MAX {
-            return invalid(field, format!("At most {TEXT_CHARS_MAX} characters."));
+            flaws.push((field, format!("At most {TEXT_CHARS_MAX} characters.")));
         }
         if text.chars().any(char::is_control) {
-            return invalid(field, "No line breaks and no control characters.".into());
+            flaws.push((field, "No line breaks and no control characters.".into()));
         }
     }
     if !(-90.0..=90.0).contains(&curated.latitude) {
-        return invalid("latitude", "A latitude is -90 to 90 degrees.".into());
+        flaws.push(("latitude", "A latitude is -90 to 90 degrees.".into()));
     }
     if !(-180.0..=180.0).contains(&curated.longitude) {
-        return invalid("longitude", "A longitude is -180 to 180 degrees.".into());
+        flaws.push(("longitude", "A longitude is -180 to 180 degrees.".into()));
     }
     if curated.wattage_w.is_some_and(|w| !(0.0..=WATTAGE_MAX_W).contains(&w)) {
-        return invalid("wattage", format!("A wattage is 0 to {WATTAGE_MAX_W} W."));
+        flaws.push(("wattage", format!("A wattage is 0 to {WATTAGE_MAX_W} W.")));
     }
-    Ok(())
+    flaws
 }
 
 /// The texts of a light by the names that the outside knows them under.

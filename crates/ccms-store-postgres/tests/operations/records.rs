@@ -98,6 +98,10 @@ pub(super) fn step() -> impl Strategy<Value = CurationStep> {
             created_at: samples::at(at),
         }),
         4 => (1..7_u32, curated()).prop_map(|(light, curated)| Update { light: LightNo(light), curated }),
+        1 => (1..8_u32, 0..50_i64).prop_map(|(device, until)| OpenClaimWindow {
+            device_id: samples::device_id(device),
+            until: samples::at(until),
+        }),
     ]
 }
 

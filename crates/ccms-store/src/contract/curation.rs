@@ -16,6 +16,10 @@ fn add(id: Option<&str>, device: Option<u32>) -> CurationStep {
     CurationStep::AddLight { light_id, device_id, curated: curated(7), created_at: at(7) }
 }
 
+fn open(device: u32) -> CurationStep {
+    CurationStep::OpenClaimWindow { device_id: device_id(device), until: at(900) }
+}
+
 pub async fn every_fact_comes_back(database: Arc<dyn Database>) {
     let store = database.open().await;
     let (claimed, _) = claimed(&*store, 1).await;
@@ -32,22 +36,24 @@ pub async fn every_fact_comes_back(database: Arc<dyn Database>) {
         CurationStep::Update { light: LightNo(3), curated: Curated::default() },
     ];
     let done = store.curate(&steps, &[audit("import"), audit("import.more")]).await.unwrap();
-    let (new, light) = &done[0];
+    let light_of = |(_, light): &(_, Option<LightRecord>)| light.clone().unwrap();
+    let (new, light) = (&done[0].0, light_of(&done[0]));
     let new = new.clone().unwrap();
     assert_eq!((&new.id, new.state, new.claim_until), (&device_id(2), DeviceState::Registered, None));
     assert_eq!((light.id.as_str(), light.device_no, &light.curated), ("SL002", Some(new.no), &bare));
-    let ids: Vec<_> = done.iter().map(|(_, l)| (l.no.0, l.id.as_str())).collect();
+    let ids: Vec<_> = done.iter().flat_map(|(_, l)| l).map(|l| (l.no.0, l.id.as_str())).collect();
     let expected = [(2, "SL002"), (3, "POLE_7"), (4, "SL003"), (5, "SL090"), (6, "SL091"), (1, "SL001"), (3, "POLE_7")];
     assert_eq!(ids, expected);
     let devices: Vec<_> = done.iter().map(|(d, _)| d.as_ref().map(|d| d.no)).collect();
     assert_eq!(devices, [Some(new.no), None, Some(claimed.no), Some(new.no), None, None, None]);
-    let drivers: Vec<_> = done.iter().map(|(_, l)| l.device_no).collect();
+    let drivers: Vec<_> = done.iter().map(|step| light_of(step).device_no).collect();
     assert_eq!(drivers, [Some(new.no), None, Some(claimed.no), Some(new.no), None, Some(claimed.no), None]);
-    assert_eq!((&done[1].1.curated, done[1].1.created_at), (&curated(7), at(7)));
-    assert_eq!((&done[5].1.curated, done[5].1.created_at), (&no_wattage, at(1)));
+    let facts = |n: usize| (light_of(&done[n]).curated, light_of(&done[n]).created_at);
+    assert_eq!(facts(1), (curated(7), at(7)));
+    assert_eq!(facts(5), (no_wattage, at(1)));
     assert_eq!(done[2].0.as_ref(), Some(&claimed), "a light more changes nothing of its controller");
 
-    let mut last: Vec<LightRecord> = done.into_iter().map(|(_, l)| l).collect();
+    let mut last: Vec<LightRecord> = done.into_iter().filter_map(|(_, l)| l).collect();
     last.remove(1); // Its facts were replaced by a later step.
     last.sort_by_key(|l| l.no);
     assert_eq!(store.lights().await.unwrap(), last);
@@ -59,7 +65,7 @@ pub async fn every_fact_comes_back(database: Arc<dyn Database>) {
 pub async fn one_bad_step_undoes_all(database: Arc<dyn Database>) {
     let store = database.open().await;
     let (_, light) = registered(&*store, 1).await;
-    store.note_pending(&note(5, 10)).await.unwrap();
+    store.note_pending(&[note(5, 10)]).await.unwrap();
     let before = (store.devices().await.unwrap(), store.lights().await.unwrap());
     let written = actions(&*store).await;
     let gone = CurationStep::Update { light: LightNo(99), curated: curated(1) };
@@ -72,6 +78,7 @@ pub async fn one_bad_step_undoes_all(database: Arc<dyn Database>) {
         (add(None, Some(8)), "an unknown device"),
         (add(None, Some(5)), "a device that only asked"),
         (gone, "a light that is gone"),
+        (open(8), "an unknown device to be let in"),
     ];
     for (step, why) in bad {
         let update = CurationStep::Update { light: light.no, curated: Curated::default() };
@@ -83,6 +90,30 @@ pub async fn one_bad_step_undoes_all(database: Arc<dyn Database>) {
     assert_eq!(actions(&*store).await, written);
     let (device, light) = registered(&*store, 2).await;
     assert_eq!((device.no.0, light.no.0), (3, 2), "and no number is lost");
+}
+
+pub async fn claim_windows_open_with_the_rest(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let (asked, light) = registered(&*store, 1).await;
+    store.note_pending(&[note(1, 10)]).await.unwrap();
+    let (busy, _) = claimed(&*store, 2).await;
+    store.note_pending(&[note(4, 10)]).await.unwrap();
+    let before = store.devices().await.unwrap();
+    let gone = CurationStep::Update { light: LightNo(99), curated: curated(1) };
+    store.curate(&[open(1), gone], &[audit("import")]).await.unwrap_err();
+    assert_eq!(store.devices().await.unwrap(), before, "a window shares the fate of the list");
+
+    let new = CurationStep::Register(NewDevice { claim_until: None, ..new_device(3) });
+    let update = CurationStep::Update { light: light.no, curated: Curated::default() };
+    let steps = [update, open(1), new, open(3), open(2), open(4)];
+    let done = store.curate(&steps, &[audit("import"), audit("device.approve")]).await.unwrap();
+    let opened = done[1].0.clone().unwrap();
+    assert_eq!((opened.no, opened.claim_until, opened.attempts), (asked.no, Some(at(900)), 0));
+    assert_eq!(done[3].0.as_ref().unwrap().claim_until, Some(at(900)), "also of one that the list made");
+    assert_eq!(done[4], (Some(busy), None), "a claimed one stays as it is");
+    assert_eq!(done[5].0.as_ref().unwrap().state, DeviceState::Pending, "and one that only asked");
+    assert_eq!(store.device(&opened.id).await.unwrap(), Some(opened));
+    assert_eq!(actions(&*store).await[..2], ["device.approve", "import"]);
 }
 
 pub async fn one_of_two_like_lists_wins(database: Arc<dyn Database>) {

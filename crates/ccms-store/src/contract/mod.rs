@@ -83,7 +83,8 @@ macro_rules! contract_tests {
                 a_reclaim_window_is_taken_once, registering_again_meets_a_race, outages_are_remembered;
             swap: lights_move_and_the_old_one_is_void, the_new_one_may_have_asked_already, what_cannot_be_swapped_stays,
                 one_place_is_taken_by_one_of_many;
-            curation: every_fact_comes_back, one_bad_step_undoes_all, one_of_two_like_lists_wins;
+            curation: every_fact_comes_back, one_bad_step_undoes_all, claim_windows_open_with_the_rest,
+                one_of_two_like_lists_wins;
             uploads: the_newest_logs_stay, the_newest_unreadable_messages_stay, the_last_firmware_report_stands,
                 suspect_readings_are_found_by_arrival;
             alerts: the_same_again_counts, another_device_light_or_kind_is_another, alerts_only_move_on,

@@ -19,7 +19,7 @@ async fn pair(store: &dyn Store, n: u32) -> (DeviceRecord, [LightRecord; 2]) {
     let id: DeviceId = device.id.clone();
     let step = CurationStep::AddLight { light_id: None, device_id: Some(id), curated: curated(9), created_at: at(9) };
     let (_, second) = store.curate(&[step], &[]).await.unwrap().remove(0);
-    (device, [first, second])
+    (device, [first, second.unwrap()])
 }
 
 pub async fn lights_move_and_the_old_one_is_void(database: Arc<dyn Database>) {
