@@ -30,7 +30,7 @@ on_both! {
             assert_eq!(answer.get("duplicate").and_then(Value::as_bool).unwrap_or(false), repeated, "{body}");
         }
         let filter = AlertFilter { light_id: Some(light_id("SL001")), limit: 10, ..AlertFilter::default() };
-        let seen = city.ccms.alerts(OPERATOR.may_view().unwrap(), filter).await.unwrap();
+        let (seen, _) = city.ccms.alerts(OPERATOR.may_view().unwrap(), filter).await.unwrap();
         let lamp = seen.iter().find(|a| a.kind == "lamp_failure").unwrap();
         assert_eq!((lamp.count, lamp.severity.as_str(), lamp.state), (3, "critical", Shown::Open), "the worst holds");
         assert_eq!(lamp.device_id.as_ref().map(|id| id.as_str()), Some(DEVICE));
@@ -82,13 +82,37 @@ on_both! {
         assert_eq!(aside.iter().map(|(_, q)| q.raw.as_str()).collect::<Vec<_>>(), ["17"]);
     }
 
+    async fn an_alert_that_is_sent_again_is_no_new_one(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        let said = |minute: u32| json!({"type": "lamp_failure", "message": "No current", "timestamp": format!("2025-12-17T10:{minute:02}:00Z")});
+        let counts = async || city.operator().sees_alerts().await;
+        let once = device.posts("alert", &said(1)).await.ok();
+        assert!(once.get("duplicate").is_none());
+        assert_eq!(device.posts("alert", &said(1)).await.ok()["duplicate"], true);
+        for _ in 0..2 {
+            let piled = json!({"alerts": [said(1), said(2), said(3), "door_open"]});
+            assert_eq!(device.posts("sync", &piled).await.ok()["alerts"], 4);
+        }
+        // What names no time cannot be told from one that happened again.
+        assert_eq!(counts().await, [("door_open".to_owned(), 2), ("lamp_failure".to_owned(), 3)]);
+        let may = OPERATOR.may_acknowledge().unwrap();
+        let (seen, _) = city.ccms.alerts(OPERATOR.may_view().unwrap(), AlertFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let lamp = seen.iter().find(|a| a.kind == "lamp_failure").unwrap();
+        city.ccms.move_alert(may, lamp.alert_id, AlertState::Resolved).await.unwrap();
+        assert_eq!(device.posts("alert", &said(3)).await.ok()["duplicate"], true);
+        assert_eq!(counts().await.len(), 1, "what is resolved stays so");
+        assert!(device.posts("alert", &said(4)).await.ok().get("duplicate").is_none(), "anew");
+        assert_eq!(counts().await.len(), 2);
+    }
+
     async fn people_move_alerts_on_and_a_zone_sees_its_own(engine) {
         let city = City::open(engine).await;
         let device = city.claimed_device(DEVICE).await;
         device.posts("alert", &json!({"type": "lamp_failure"})).await.ok();
         let all = |who: Who<'static>| {
             let ccms = city.ccms.clone();
-            async move { ccms.alerts(who.may_view().unwrap(), AlertFilter { limit: 9, ..Default::default() }).await.unwrap() }
+            async move { ccms.alerts(who.may_view().unwrap(), AlertFilter { limit: 9, ..Default::default() }).await.unwrap().0 }
         };
         let [alert] = all(OPERATOR).await.try_into().unwrap();
         assert!(all(ELSEWHERE).await.is_empty());

@@ -190,21 +190,31 @@ impl Reading {
 }
 
 /// FNV-1a: stable over releases, which is what a stored key needs.
-struct Fnv(u64);
+pub(crate) struct Fnv(u64);
 
 impl Fnv {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         for b in bytes {
             self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
         }
         self.0 ^= self.0 >> 32;
     }
 
-    fn number(&mut self, value: Option<i64>) {
+    /// A text of any length, told apart from none.
+    pub(crate) fn text(&mut self, text: Option<&str>) {
+        self.number(text.map(|t| t.len() as i64));
+        self.bytes(text.unwrap_or_default().as_bytes());
+    }
+
+    pub(crate) const fn finish(&self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn number(&mut self, value: Option<i64>) {
         match value {
             None => self.bytes(&[0xff]),
             Some(v) => self.bytes(&v.to_le_bytes()),

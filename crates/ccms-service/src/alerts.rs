@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo};
+use ccms_core::limits;
 use ccms_core::view::{self, AlertView};
 use ccms_core::wire::alert::{AlertMessage, AlertResponse, AlertSeverity};
 use ccms_store::{AlertQuery, AlertRaise, AlertRecord, AlertState, Severity, StoreResult};
@@ -17,6 +18,10 @@ use crate::refusal::Refusal;
 /// Kinds of alerts that one device may have open; what it invents beyond them is counted as [`OTHER_KIND`].
 const OPEN_KINDS_MAX: u32 = 50;
 const OTHER_KIND: &str = "other";
+/// Messages of one device that are recognised when they come again: as many as one sync may bring.
+const MESSAGES_REMEMBERED: u32 = limits::SYNC_ITEMS_MAX as u32;
+/// Numbers that one page of a zone's alerts looks through.
+const ZONE_REACH: u32 = 50_000;
 /// Alerts in one list.
 pub const ALERTS_PAGE_MAX: u32 = 500;
 
@@ -61,13 +66,15 @@ impl Ccms {
         })
     }
 
-    /// True when it was not open already.
+    /// True when it was not open already. One that is sent again, as a device does whose answer got lost, is no new
+    /// occurrence: it counts nothing, and brings nothing back that a person resolved.
     pub(crate) async fn keep_alert(
         &self,
         who: &DeviceIdentity,
         light: Option<LightNo>,
         message: AlertMessage,
     ) -> StoreResult<bool> {
+        let said = message.dedupe_key();
         let kind = self.kind_with_room(who.no, &message.kind).await?;
         let raise = Raise {
             device: Some(who.no),
@@ -78,12 +85,22 @@ impl Ccms {
             detail: json!({"by": "device", "reported_at": message.at, "value": message.value,
                 "threshold": message.threshold}),
         };
-        self.raise(raise).await
+        let raise = self.raise_of(raise);
+        let Some(said) = said else { return Ok(self.note_raised(self.store().raise_alert(&raise).await?)) };
+        match self.store().raise_alert_once(&raise, said, MESSAGES_REMEMBERED).await? {
+            Some(raised) => Ok(self.note_raised(raised)),
+            None => Ok(false),
+        }
     }
 
     /// Opens an alert or counts one more occurrence; true when it was opened. On disk when this returns.
     pub(crate) async fn raise(&self, raise: Raise<'_>) -> StoreResult<bool> {
-        let raise = AlertRaise {
+        let raised = self.store().raise_alert(&self.raise_of(raise)).await?;
+        Ok(self.note_raised(raised))
+    }
+
+    fn raise_of(&self, raise: Raise<'_>) -> AlertRaise {
+        AlertRaise {
             device_no: raise.device,
             light_no: raise.light,
             kind: raise.kind.to_owned(),
@@ -91,13 +108,16 @@ impl Ccms {
             message: raise.message,
             detail: raise.detail,
             at: self.now(),
-        };
-        let (record, opened) = self.store().raise_alert(&raise).await?;
+        }
+    }
+
+    /// Answers whether it was opened.
+    fn note_raised(&self, (record, opened): (AlertRecord, bool)) -> bool {
         if opened {
             tracing::info!(alert = record.no, kind = record.kind, "an alert was opened");
             self.tell_watchers(&record);
         }
-        Ok(opened)
+        opened
     }
 
     /// As [`Self::raise`] where the alert is not what was asked for: one that cannot be kept is told to the log.
@@ -108,33 +128,41 @@ impl Ccms {
         }
     }
 
-    /// Alerts of lights and devices that are theirs to see, newest first.
-    pub async fn alerts(&self, by: MayView<'_>, filter: AlertFilter) -> Result<Vec<AlertView>, ServiceError> {
+    /// Alerts of lights and devices that are theirs to see, newest first, and the number to go on before when there may be
+    /// more. A page of somebody's zone may be short, even empty, and yet not the last.
+    pub async fn alerts(
+        &self,
+        by: MayView<'_>,
+        filter: AlertFilter,
+    ) -> Result<(Vec<AlertView>, Option<i64>), ServiceError> {
         let limit = filter.limit.clamp(1, ALERTS_PAGE_MAX);
         let mut query = AlertQuery { state: filter.state, before_no: filter.before, limit, ..AlertQuery::default() };
+        let nothing = Ok((Vec::new(), None));
         {
             let live = self.live().read();
             // What nobody knows has no alerts.
             if let Some(id) = &filter.device_id {
-                let Some(no) = live.device_no(id) else { return Ok(Vec::new()) };
+                let Some(no) = live.device_no(id) else { return nothing };
                 query.device_no = Some(no);
             }
             if let Some(id) = &filter.light_id {
-                let Some(no) = live.light_no(id) else { return Ok(Vec::new()) };
+                let Some(no) = live.light_no(id) else { return nothing };
                 query.light_no = Some(no);
             }
         }
-        let mut views = Vec::new();
-        loop {
-            let page = self.store().alerts(&query).await?;
-            query.before_no = page.last().map(|a| a.no);
-            let ended = page.len() < limit as usize;
-            views.extend(page.into_iter().filter(|a| self.sees_alert(by.who(), a)).map(|a| self.alert_view(a)));
-            if ended || views.len() >= limit as usize {
-                views.truncate(limit as usize);
-                return Ok(views);
+        let (page, next) = match by.who().zone() {
+            // Those of one light or one device have an index of their own.
+            Some(zone) if query.device_no.is_none() && query.light_no.is_none() => {
+                self.store().alerts_of_zone(zone, &query, ZONE_REACH).await?
             }
-        }
+            _ => {
+                let page = self.store().alerts(&query).await?;
+                let next = page.last().map(|a| a.no).filter(|_| page.len() == limit as usize);
+                (page, next)
+            }
+        };
+        let seen = page.into_iter().filter(|a| self.sees_alert(by.who(), a));
+        Ok((seen.map(|a| self.alert_view(a)).collect(), next))
     }
 
     /// Moves an alert on: to acknowledged, or to resolved.

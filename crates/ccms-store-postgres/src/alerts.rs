@@ -4,9 +4,11 @@ use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{AlertQuery, AlertRaise, AlertRecord, AlertState, Alerts, AuditEntry, Severity, StoreResult};
+use sqlx::PgConnection;
 
 use crate::instant::Instant;
 use crate::text::plain;
+use crate::uploads::take_turns;
 use crate::{PostgresStore, audit, failed};
 
 struct AlertColumns {
@@ -49,15 +51,25 @@ impl AlertColumns {
 #[async_trait]
 impl Alerts for PostgresStore {
     async fn raise_alert(&self, raise: &AlertRaise) -> StoreResult<(AlertRecord, bool)> {
-        // Again only when somebody opened the same one, and somebody resolved it, between the two statements.
-        loop {
-            if let Some(counted) = count(self, raise).await? {
-                return Ok((counted.record()?, false));
-            }
-            if let Some(opened) = open(self, raise).await? {
-                return Ok((opened.record()?, true));
-            }
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        raise_on(&mut connection, raise).await
+    }
+
+    async fn raise_alert_once(
+        &self,
+        raise: &AlertRaise,
+        said: i64,
+        keep: u32,
+    ) -> StoreResult<Option<(AlertRecord, bool)>> {
+        let mut tx = self.begin().await?;
+        if let Some(device) = raise.device_no
+            && !remember(&mut tx, device, said, keep).await?
+        {
+            return Ok(None);
         }
+        let raised = raise_on(&mut tx, raise).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(Some(raised))
     }
 
     async fn move_alert(
@@ -109,6 +121,82 @@ impl Alerts for PostgresStore {
     async fn alerts(&self, query: &AlertQuery) -> StoreResult<Vec<AlertRecord>> {
         newest(self, query).await?.into_iter().map(AlertColumns::record).collect()
     }
+
+    async fn alerts_of_zone(
+        &self,
+        zone: &str,
+        query: &AlertQuery,
+        reach: u32,
+    ) -> StoreResult<(Vec<AlertRecord>, Option<i64>)> {
+        let newest = sqlx::query_scalar!("SELECT max(no) FROM alerts").fetch_one(&self.pool).await.map_err(failed)?;
+        let before = query.before_no.unwrap_or(i64::MAX).min(newest.unwrap_or(0).saturating_add(1));
+        let from = before.saturating_sub(i64::from(reach));
+        let found = sqlx::query_as!(
+            AlertColumns,
+            r#"SELECT no, device_no, light_no, kind, severity, state, message, detail::text AS "detail!", opened_at,
+               last_at, count, moved_by, moved_at
+             FROM alerts
+             WHERE no < $1 AND no >= $2 AND ($3::bigint IS NULL OR device_no = $3)
+               AND ($4::bigint IS NULL OR light_no = $4) AND ($5::text IS NULL OR state = $5)
+               AND (EXISTS (SELECT FROM lights WHERE lights.no = alerts.light_no AND zone = $6)
+                 OR light_no IS NULL AND EXISTS (
+                   SELECT FROM lights WHERE lights.device_no = alerts.device_no AND zone = $6))
+             ORDER BY no DESC LIMIT $7"#,
+            before,
+            from,
+            query.device_no.map(|d| i64::from(d.0)),
+            query.light_no.map(|l| i64::from(l.0)),
+            query.state.map(AlertState::as_str),
+            plain(zone),
+            i64::from(query.limit),
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        let found: Vec<AlertRecord> = found.into_iter().map(AlertColumns::record).collect::<StoreResult<_>>()?;
+        Ok(ccms_store::zone_page(found, query.limit, from))
+    }
+}
+
+async fn raise_on(connection: &mut PgConnection, raise: &AlertRaise) -> StoreResult<(AlertRecord, bool)> {
+    // Again only when somebody opened the same one, and somebody resolved it, between the two statements.
+    loop {
+        if let Some(counted) = count(connection, raise).await? {
+            return Ok((counted.record()?, false));
+        }
+        if let Some(opened) = open(connection, raise).await? {
+            return Ok((opened.record()?, true));
+        }
+    }
+}
+
+/// False when the device said it before. What one device says takes turns, so that two of them never wait for each other's
+/// oldest rows.
+async fn remember(connection: &mut PgConnection, device: DeviceNo, said: i64, keep: u32) -> StoreResult<bool> {
+    take_turns(connection, device).await?;
+    let no = i64::from(device.0);
+    let noted = sqlx::query!(
+        "INSERT INTO alert_messages (device_no, said) SELECT $1, $2
+         WHERE NOT EXISTS (SELECT FROM alert_messages WHERE device_no = $1 AND said = $2)",
+        no,
+        said
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if noted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "DELETE FROM alert_messages WHERE device_no = $1
+           AND no <= (SELECT no FROM alert_messages WHERE device_no = $1 ORDER BY no DESC OFFSET $2 LIMIT 1)",
+        no,
+        i64::from(keep)
+    )
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(true)
 }
 
 /// One statement per way to the rows, each with its index: with one for all, the plan the server keeps could walk the
@@ -176,7 +264,7 @@ async fn newest(store: &PostgresStore, query: &AlertQuery) -> StoreResult<Vec<Al
 }
 
 /// One more occurrence of the alert that is there. First, because an insert that meets a row uses up a number.
-async fn count(store: &PostgresStore, raise: &AlertRaise) -> StoreResult<Option<AlertColumns>> {
+async fn count(connection: &mut PgConnection, raise: &AlertRaise) -> StoreResult<Option<AlertColumns>> {
     let severity = raise.severity.as_str();
     sqlx::query_as!(
         AlertColumns,
@@ -196,13 +284,13 @@ async fn count(store: &PostgresStore, raise: &AlertRaise) -> StoreResult<Option<
         raise.device_no.map(|d| i64::from(d.0)),
         raise.light_no.map(|l| i64::from(l.0)),
     )
-    .fetch_optional(&store.pool)
+    .fetch_optional(connection)
     .await
     .map_err(failed)
 }
 
 /// `None` when another call was first.
-async fn open(store: &PostgresStore, raise: &AlertRaise) -> StoreResult<Option<AlertColumns>> {
+async fn open(connection: &mut PgConnection, raise: &AlertRaise) -> StoreResult<Option<AlertColumns>> {
     let severity = raise.severity.as_str();
     sqlx::query_as!(
         AlertColumns,
@@ -219,7 +307,7 @@ async fn open(store: &PostgresStore, raise: &AlertRaise) -> StoreResult<Option<A
         raise.detail.to_string(),
         Instant(raise.at),
     )
-    .fetch_optional(&store.pool)
+    .fetch_optional(connection)
     .await
     .map_err(failed)
 }

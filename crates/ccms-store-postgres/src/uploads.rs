@@ -146,7 +146,7 @@ impl Uploads for PostgresStore {
 }
 
 /// Two uploads of one device take turns, or both would leave the other's row uncounted and remove the same old ones.
-async fn take_turns(connection: &mut PgConnection, device: DeviceNo) -> StoreResult<()> {
+pub(crate) async fn take_turns(connection: &mut PgConnection, device: DeviceNo) -> StoreResult<()> {
     sqlx::query!("SELECT no FROM devices WHERE no = $1 FOR NO KEY UPDATE", i64::from(device.0))
         .fetch_optional(connection)
         .await

@@ -49,29 +49,26 @@ impl AlertColumns {
 impl Alerts for SqliteStore {
     async fn raise_alert(&self, raise: &AlertRaise) -> StoreResult<(AlertRecord, bool)> {
         let mut tx = self.begin().await?;
-        let (device_no, light_no) = (raise.device_no.map(|d| d.0), raise.light_no.map(|l| l.0));
-        let open = sqlx::query_as!(
-            AlertColumns,
-            r#"SELECT no AS "no!", device_no, light_no, kind, severity, state, message, detail, opened_at, last_at,
-                 count, moved_by, moved_at
-             FROM alerts
-             WHERE state <> 'resolved' AND kind = ?1 AND ifnull(device_no, 0) = ifnull(?2, 0)
-               AND ifnull(light_no, 0) = ifnull(?3, 0)"#,
-            raise.kind,
-            device_no,
-            light_no,
-        )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?
-        .map(AlertColumns::record)
-        .transpose()?;
-        let (alert, opened) = match open {
-            Some(before) => (again(&mut tx, before, raise).await?, false),
-            None => (open_new(&mut tx, raise).await?, true),
-        };
+        let raised = raise_on(&mut tx, raise).await?;
         tx.commit().await.map_err(failed)?;
-        Ok((alert, opened))
+        Ok(raised)
+    }
+
+    async fn raise_alert_once(
+        &self,
+        raise: &AlertRaise,
+        said: i64,
+        keep: u32,
+    ) -> StoreResult<Option<(AlertRecord, bool)>> {
+        let mut tx = self.begin().await?;
+        if let Some(device) = raise.device_no
+            && !remember(&mut tx, device, said, keep).await?
+        {
+            return Ok(None);
+        }
+        let raised = raise_on(&mut tx, raise).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(Some(raised))
     }
 
     async fn move_alert(
@@ -101,6 +98,41 @@ impl Alerts for SqliteStore {
 
     async fn alerts(&self, query: &AlertQuery) -> StoreResult<Vec<AlertRecord>> {
         newest(self, query).await?.into_iter().map(AlertColumns::record).collect()
+    }
+
+    async fn alerts_of_zone(
+        &self,
+        zone: &str,
+        query: &AlertQuery,
+        reach: u32,
+    ) -> StoreResult<(Vec<AlertRecord>, Option<i64>)> {
+        let newest =
+            sqlx::query_scalar!("SELECT max(no) FROM alerts").fetch_one(&self.readers).await.map_err(failed)?;
+        let before = query.before_no.unwrap_or(i64::MAX).min(newest.unwrap_or(0).saturating_add(1));
+        let from = before.saturating_sub(i64::from(reach));
+        let (device_no, light_no) = (query.device_no.map(|d| d.0), query.light_no.map(|l| l.0));
+        let state = query.state.map(AlertState::as_str);
+        let found = sqlx::query_as!(
+            AlertColumns,
+            "SELECT * FROM alerts
+             WHERE no < ?1 AND no >= ?2 AND (?3 IS NULL OR device_no = ?3) AND (?4 IS NULL OR light_no = ?4)
+               AND (?5 IS NULL OR state = ?5)
+               AND EXISTS (SELECT 1 FROM lights WHERE zone = ?6
+                 AND CASE WHEN light_no IS NULL THEN lights.device_no = alerts.device_no ELSE lights.no = light_no END)
+             ORDER BY no DESC LIMIT ?7",
+            before,
+            from,
+            device_no,
+            light_no,
+            state,
+            zone,
+            query.limit,
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let found: Vec<AlertRecord> = found.into_iter().map(AlertColumns::record).collect::<StoreResult<_>>()?;
+        Ok(ccms_store::zone_page(found, query.limit, from))
     }
 }
 
@@ -164,6 +196,56 @@ async fn alert_on(connection: &mut SqliteConnection, no: i64) -> StoreResult<Opt
         .map_err(failed)?
         .map(AlertColumns::record)
         .transpose()
+}
+
+async fn raise_on(connection: &mut SqliteConnection, raise: &AlertRaise) -> StoreResult<(AlertRecord, bool)> {
+    let (device_no, light_no) = (raise.device_no.map(|d| d.0), raise.light_no.map(|l| l.0));
+    let open = sqlx::query_as!(
+        AlertColumns,
+        r#"SELECT no AS "no!", device_no, light_no, kind, severity, state, message, detail, opened_at, last_at,
+             count, moved_by, moved_at
+         FROM alerts
+         WHERE state <> 'resolved' AND kind = ?1 AND ifnull(device_no, 0) = ifnull(?2, 0)
+           AND ifnull(light_no, 0) = ifnull(?3, 0)"#,
+        raise.kind,
+        device_no,
+        light_no,
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?
+    .map(AlertColumns::record)
+    .transpose()?;
+    let (alert, opened) = match open {
+        Some(before) => (again(connection, before, raise).await?, false),
+        None => (open_new(connection, raise).await?, true),
+    };
+    Ok((alert, opened))
+}
+
+/// False when the device said it before.
+async fn remember(connection: &mut SqliteConnection, device: DeviceNo, said: i64, keep: u32) -> StoreResult<bool> {
+    let noted = sqlx::query!(
+        "INSERT INTO alert_messages (device_no, said) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        device.0,
+        said
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if noted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "DELETE FROM alert_messages WHERE device_no = ?1
+           AND no <= (SELECT no FROM alert_messages WHERE device_no = ?1 ORDER BY no DESC LIMIT 1 OFFSET ?2)",
+        device.0,
+        keep
+    )
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(true)
 }
 
 async fn open_new(connection: &mut SqliteConnection, raise: &AlertRaise) -> StoreResult<AlertRecord> {

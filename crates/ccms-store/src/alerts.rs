@@ -10,6 +10,14 @@ pub trait Alerts {
     /// Opens an alert, or counts one more occurrence of the one that is open or acknowledged for the same device, light
     /// and kind: then message, detail, severity (the worse one) and `last_at` follow. True when it was opened.
     async fn raise_alert(&self, raise: &AlertRaise) -> StoreResult<(AlertRecord, bool)>;
+    /// As [`Self::raise_alert`] for something that a device said, recognised by `said`: `None`, and nothing changes, when the
+    /// device of `raise` said it before. The newest `keep` of each device are remembered.
+    async fn raise_alert_once(
+        &self,
+        raise: &AlertRaise,
+        said: i64,
+        keep: u32,
+    ) -> StoreResult<Option<(AlertRecord, bool)>>;
     /// Moves an alert on: open → acknowledged → resolved, or open → resolved. `None` when there is none or it is not
     /// before that state.
     async fn move_alert(
@@ -23,6 +31,15 @@ pub trait Alerts {
     async fn alert(&self, no: i64) -> StoreResult<Option<AlertRecord>>;
     /// Newest first (by number), at most `limit`.
     async fn alerts(&self, query: &AlertQuery) -> StoreResult<Vec<AlertRecord>>;
+    /// The same for those of one zone: whose light lies in it, or which have no light and whose device drives one there.
+    /// Looks through at most `reach` numbers, however few of them are the zone's. Also answers the number to go on before,
+    /// unless nothing is left.
+    async fn alerts_of_zone(
+        &self,
+        zone: &str,
+        query: &AlertQuery,
+        reach: u32,
+    ) -> StoreResult<(Vec<AlertRecord>, Option<i64>)>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +95,14 @@ pub struct AlertQuery {
     /// Only alerts with a smaller number: the cursor.
     pub before_no: Option<i64>,
     pub limit: u32,
+}
+
+/// For engines: a page of a zone, and where to go on, when the numbers from `from` on were looked through.
+pub fn zone_page(found: Vec<AlertRecord>, limit: u32, from: i64) -> (Vec<AlertRecord>, Option<i64>) {
+    let full = found.len() >= limit as usize;
+    let next = if full { found.last().map(|a| a.no) } else { Some(from) };
+    // Numbers begin at 1.
+    (found, next.filter(|before| *before > 1))
 }
 
 impl Severity {

@@ -76,11 +76,13 @@ macro_rules! delegate_store {
         Alerts {
             fn raise_alert(raise: &AlertRaise) -> (AlertRecord, bool);
             fn move_alert(
+            fn raise_alert_once(raise: &AlertRaise, said: i64, keep: u32) -> Option<(AlertRecord, bool)>;
                 no: i64, to: AlertState, by: &str, at: UtcMillis, audit: &AuditEntry
             ) -> Option<AlertRecord>;
             fn alert(no: i64) -> Option<AlertRecord>;
             fn alerts(query: &AlertQuery) -> Vec<AlertRecord>;
         }
+            fn alerts_of_zone(zone: &str, query: &AlertQuery, reach: u32) -> (Vec<AlertRecord>, Option<i64>);
         Uploads {
             fn save_device_log(device: DeviceNo, at: UtcMillis, text: &str, keep: u32) -> ();
             fn device_logs(device: DeviceNo, limit: u32) -> Vec<DeviceLog>;

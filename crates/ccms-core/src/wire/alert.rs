@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::{BadBody, Shape, field};
 use crate::ids::LightId;
 use crate::limits::{ALERT_KIND_CHARS_MAX, DEVICE_MESSAGE_CHARS_MAX};
+use crate::reading::Fnv;
 use crate::time::UtcMillis;
 
 /// How bad it is. The route is for critical alerts, so that is what silence means.
@@ -89,6 +90,16 @@ impl AlertMessage {
     /// One of a sync's alerts: an object, or only its kind.
     pub(super) fn item(raw: &RawValue) -> Result<Self, BadBody> {
         if raw.get().starts_with('"') { Self::new(raw_kind(raw), None) } else { Self::read(raw.get().as_bytes()) }
+    }
+
+    /// By what the same message is recognised when it is sent again; one without a time cannot be.
+    pub fn dedupe_key(&self) -> Option<i64> {
+        let mut hash = Fnv::new();
+        hash.number(Some(self.at?.0));
+        for text in [Some(self.kind.as_str()), self.message.as_deref(), self.light_id.as_deref()] {
+            hash.text(text);
+        }
+        Some(hash.finish().cast_signed())
     }
 
     fn read(json: &[u8]) -> Result<Self, BadBody> {

@@ -5,8 +5,8 @@ use ccms_core::ids::{DeviceNo, LightNo};
 use serde_json::json;
 
 use super::Database;
-use super::samples::{actions, at, audit, registered};
-use crate::{AlertQuery, AlertRaise, AlertRecord, AlertState, Severity, Store};
+use super::samples::{actions, at, audit, curated, device_id, registered};
+use crate::{AlertQuery, AlertRaise, AlertRecord, AlertState, CurationStep, Severity, Store};
 
 use AlertState::{Acknowledged, Open, Resolved};
 
@@ -162,6 +162,106 @@ pub async fn lists_are_filtered_and_paged(database: Arc<dyn Database>) {
         assert_eq!(page(query.clone()).await, list(query).await, "page by page the same");
     }
     assert!(list(AlertQuery { limit: 0, ..all }).await.is_empty());
+}
+
+pub async fn what_was_said_before_changes_nothing(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    for n in [1, 2] {
+        registered(&*store, n).await;
+    }
+    let say = async |device: Option<u32>, said: i64, seconds: i64| {
+        store.raise_alert_once(&raise(device, None, "lamp_failure", seconds), said, 3).await.unwrap()
+    };
+    let (alert, new) = say(Some(1), 7, 1).await.unwrap();
+    assert!(new);
+    assert_eq!(say(Some(1), 7, 2).await, None);
+    assert_eq!(store.alert(alert.no).await.unwrap().as_ref(), Some(&alert), "nothing follows");
+    let (counted, new) = say(Some(1), -8, 3).await.unwrap();
+    assert_eq!((counted.no, counted.count, new), (alert.no, 2, false), "another one counts");
+    assert!(say(Some(2), 7, 4).await.unwrap().1, "what another device said is another");
+    assert!(say(None, 7, 5).await.unwrap().1);
+    assert!(!say(None, 7, 6).await.unwrap().1, "nobody repeats nobody");
+
+    move_on(&*store, alert.no, Resolved, 9).await.unwrap();
+    assert_eq!(say(Some(1), 7, 10).await, None, "what was resolved stays so");
+    assert_eq!(say(Some(1), -8, 10).await, None);
+    for said in [i64::MIN, i64::MAX] {
+        assert_eq!(say(Some(1), said, 11).await.unwrap().1, said == i64::MIN);
+    }
+    // Three are remembered.
+    assert_eq!(say(Some(1), -8, 12).await, None);
+    assert!(say(Some(1), 7, 13).await.is_some(), "the oldest was forgotten");
+    assert_eq!(say(Some(2), 7, 14).await, None, "and another device's is not");
+
+    let tasks: Vec<_> = (0..12)
+        .map(|n| {
+            let store = store.clone();
+            let again = raise(Some(2), None, if n % 2 == 0 { "a" } else { "b" }, n);
+            tokio::spawn(async move { store.raise_alert_once(&again, n / 2 % 3, 3).await.unwrap().is_some() })
+        })
+        .collect();
+    let mut taken = 0;
+    for task in tasks {
+        taken += usize::from(task.await.unwrap());
+    }
+    assert_eq!(taken, 3, "each once, whoever comes first");
+}
+
+pub async fn a_zone_pages_through_its_own(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    // Lights 1 to 3 lie in zones of their own; a second light of device 1 in that of light 2.
+    for n in [1, 2, 3] {
+        registered(&*store, n).await;
+    }
+    let (light_id, device_id) = (None, Some(device_id(1)));
+    let more = CurationStep::AddLight { light_id, device_id, curated: curated(2), created_at: at(9) };
+    store.curate(&[more], &[]).await.unwrap();
+    let subjects = [
+        (Some(2), Some(2)), // its light
+        (Some(1), Some(1)),
+        (Some(1), None), // drives one there
+        (Some(3), None),
+        (None, None),
+        (None, Some(2)), // its light
+        (Some(2), Some(3)),
+        (Some(1), Some(4)), // its light
+    ];
+    let mut no = Vec::new();
+    for (n, (device, light)) in subjects.into_iter().enumerate() {
+        no.push(store.raise_alert(&raise(device, light, "kind", n as i64)).await.unwrap().0.no);
+    }
+    move_on(&*store, no[5], Resolved, 9).await.unwrap();
+    let page = async |zone: &str, query: AlertQuery, reach: u32| -> (Vec<i64>, Option<i64>) {
+        let (found, next) = store.alerts_of_zone(zone, &query, reach).await.unwrap();
+        (found.into_iter().map(|a| a.no).collect(), next)
+    };
+    let all = AlertQuery { limit: 10, ..AlertQuery::default() };
+    let mine = vec![no[7], no[5], no[2], no[0]];
+    assert_eq!(page("North 2", all.clone(), 100).await, (mine.clone(), None));
+    assert_eq!(page("North 9", all.clone(), 100).await, (vec![], None));
+    assert_eq!(page("", all.clone(), 100).await, (vec![], None));
+    let open = AlertQuery { state: Some(Open), ..all.clone() };
+    assert_eq!(page("North 2", open, 100).await, (vec![no[7], no[2], no[0]], None));
+    let of_device = AlertQuery { device_no: Some(DeviceNo(1)), ..all.clone() };
+    assert_eq!(page("North 2", of_device, 100).await.0, [no[7], no[2]]);
+    let of_light = AlertQuery { light_no: Some(LightNo(2)), ..all.clone() };
+    assert_eq!(page("North 2", of_light.clone(), 100).await.0, [no[5], no[0]]);
+    assert!(page("North 1", of_light, 100).await.0.is_empty());
+
+    assert_eq!(page("North 2", all.clone(), 2).await, (vec![no[7]], Some(no[6])), "no more than two are looked at");
+    for (limit, reach) in [(1, 100), (2, 100), (10, 1), (1, 3), (4, 100)] {
+        let (mut query, mut seen) = (AlertQuery { limit, ..AlertQuery::default() }, Vec::new());
+        loop {
+            let (found, next) = page("North 2", query.clone(), reach).await;
+            assert!(found.len() <= limit as usize);
+            seen.extend(found);
+            query.before_no = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, mine, "{limit} of {reach}");
+    }
 }
 
 pub async fn many_at_once_open_one(database: Arc<dyn Database>) {

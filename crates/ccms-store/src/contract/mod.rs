@@ -88,7 +88,8 @@ macro_rules! contract_tests {
             uploads: the_newest_logs_stay, the_newest_unreadable_messages_stay, the_last_firmware_report_stands,
                 suspect_readings_are_found_by_arrival;
             alerts: the_same_again_counts, another_device_light_or_kind_is_another, alerts_only_move_on,
-                lists_are_filtered_and_paged, many_at_once_open_one;
+                lists_are_filtered_and_paged, what_was_said_before_changes_nothing, a_zone_pages_through_its_own,
+                many_at_once_open_one;
             chain: every_change_adds_a_link, what_is_refused_leaves_no_link, writers_at_once_make_one_chain;
             audit: newest_first_and_limited, entries_share_the_fate_of_their_change;
         }

@@ -1,0 +1,10 @@
+-- By what the alerts that a device sent last are recognised, so that one that is sent again is not a new occurrence. Each
+-- device keeps a bounded number.
+CREATE TABLE alert_messages (
+  no        INTEGER PRIMARY KEY,
+  device_no INTEGER NOT NULL REFERENCES devices (no),
+  said      INTEGER NOT NULL,
+  UNIQUE (device_no, said)
+) STRICT;
+
+CREATE INDEX alert_messages_of_device ON alert_messages (device_no, no);
