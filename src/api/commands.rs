@@ -94,7 +94,7 @@ pub async fn cancel(call: Call) -> Result<Response, Problem> {
 
 /// A command with a time for each step.
 #[derive(Serialize)]
-struct Command<'a> {
+pub(super) struct Command<'a> {
     command_id: &'a CommandId,
     light_id: &'a LightId,
     command_type: CommandType,
@@ -117,7 +117,7 @@ struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    fn of(c: &'a CommandView) -> Self {
+    pub(super) fn of(c: &'a CommandView) -> Self {
         let (action, brightness_level, schedule) = match c.kind {
             CommandKind::Power(state) => (Some(state), None, None),
             CommandKind::Brightness(percent) => (None, Some(percent), None),

@@ -1,21 +1,22 @@
 //! `GET events`: what happens, as it happens, over server-sent events.
 //!
-//! `light` carries a light that changed as `{"light_id":…,"live":{…}}`, `beat` comes every few seconds, and `resync` tells one who
-//! was away for too long to read everything again: what it missed is not kept. With `Last-Event-ID` a stream goes on where it
-//! broke off. A caller with a zone hears of its lights only.
+//! `light` carries a light that changed as `{"light_id":…,"live":{…}}`, `command` a command in each state that it comes to,
+//! `alert` an alert with what became of it, `beat` comes every few seconds, and `resync` tells one who was away for too long to
+//! read everything again: what it missed is not kept. With `Last-Event-ID` a stream goes on where it broke off. A caller with a
+//! zone hears of its lights only.
 //!
-//! A stream without end is for those who say that they want one (`Accept: text/event-stream`, as browsers do). Anybody else
-//! takes an answer for something that ends, and is given [`TASTE`] of it.
+//! The stream has no end, unless the caller says for how long it wants to listen (`for_seconds`).
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use ccms_core::ids::LightNo;
-use ccms_service::{Ccms, Change, ChangeReceiver, Missed};
+use ccms_core::view::AlertView;
+use ccms_service::{Ccms, Change, ChangeReceiver, Missed, Told, Who};
 use futures_util::Stream;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -25,21 +26,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Caller;
 use super::call::Call;
+use super::commands::Command;
 use super::lights::Live;
 use super::problem::Problem;
 
 /// A sign of life, so that a quiet city is told from a dead connection. The caller's right is looked at again with it.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
-/// What a caller gets that did not ask for an event stream.
-const TASTE: Duration = Duration::from_secs(10);
+/// The longest that a caller may say it wants to listen.
+const LISTEN_MAX_S: u64 = 86_400;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub async fn watch(call: Call) -> Result<Response, Problem> {
     call.who().may_view()?;
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-    let Nothing {} = call.params()?;
+    let Wish { for_seconds } = call.params()?;
+    if for_seconds.is_some_and(|s| !(1..=LISTEN_MAX_S).contains(&s)) {
+        return Err(Problem::malformed(format!("for_seconds is a number from 1 to {LISTEN_MAX_S}.")));
+    }
+    if !takes_events(&call.headers) {
+        return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "This is a text/event-stream; your Accept forbids it."));
+    }
     let permit = Arc::clone(&call.context.watchers).try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams are open. Please try again later.")
     })?;
@@ -50,12 +55,10 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
         Some(value) => value.to_str().ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0),
     };
     let (mut waiting, rest) = match feed.watch(last) {
-        Ok((missed, rest)) => (missed.iter().flat_map(Waiting::of).collect::<Vec<_>>(), rest),
+        Ok((missed, rest)) => (missed.into_iter().map(Waiting::Change).collect::<Vec<_>>(), rest),
         Err(Missed) => (vec![Waiting::Resync], feed.watch(feed.seq()).map_err(|Missed| gone())?.1),
     };
     waiting.reverse();
-    let accepted = call.headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok());
-    let endless = accepted.into_iter().any(|v| v.contains("text/event-stream"));
     let watcher = Watcher {
         ccms: call.ccms().clone(),
         stop: call.context.stop.clone(),
@@ -63,31 +66,60 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
         waiting,
         rest,
         beat: interval(BEAT_EVERY),
-        end: Box::pin(
-            async move { if endless { std::future::pending().await } else { tokio::time::sleep(TASTE).await } },
-        ),
+        end: Box::pin(async move {
+            match for_seconds {
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        }),
         _permit: permit,
     };
     let headers = [(HeaderName::from_static("x-accel-buffering"), "no"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Sse::new(watcher.events())).into_response())
 }
 
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    for_seconds: Option<u64>,
+}
+
+/// Whether an event stream is among what the caller takes; one that says nothing takes everything.
+fn takes_events(headers: &HeaderMap) -> bool {
+    let mut ranges = headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok()).peekable();
+    let takes = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts.any(|p| p.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)));
+        !refused && matches!(kind.as_str(), "text/event-stream" | "text/*" | "*/*")
+    };
+    ranges.peek().is_none() || ranges.any(|value| value.split(',').any(takes))
+}
+
 fn gone() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The stream could not begin. Please try again.")
 }
 
-/// What is to be sent next; lights are looked up when their turn comes.
+/// What is to be sent next. The last event of a change carries its number: a stream that breaks off before goes on with the
+/// whole change.
 enum Waiting {
     Resync,
-    /// The last light of a change carries its number: a stream that breaks off before goes on with the whole change.
+    Change(Change),
+    /// Looked up when its turn comes.
     Light(LightNo, Option<u64>),
+    Told(Told, Option<u64>),
 }
 
 impl Waiting {
-    fn of(change: &Change) -> Vec<Self> {
-        let last = change.touched.len().saturating_sub(1);
-        let lights = change.touched.iter().enumerate();
-        lights.map(|(i, no)| Self::Light(*no, (i == last).then_some(change.seq))).collect()
+    /// What one change comes to for this caller, the first one last.
+    fn of(change: &Change, ccms: &Ccms, who: Who<'_>) -> Vec<Self> {
+        let told = change.told(ccms, who).into_iter().map(|told| Self::Told(told, None));
+        let mut all: Vec<Self> = told.chain(change.touched.iter().map(|no| Self::Light(*no, None))).collect();
+        if let Some(Self::Light(_, seq) | Self::Told(_, seq)) = all.last_mut() {
+            *seq = Some(change.seq);
+        }
+        all.reverse();
+        all
     }
 }
 
@@ -104,9 +136,17 @@ struct Watcher {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct Changed<'a> {
     light_id: &'a str,
     live: Live<'a>,
+}
+
+#[derive(Serialize)]
+struct Alerted<'a> {
+    /// What became of it: opened, repeated, acknowledged, resolved.
+    change: &'static str,
+    #[serde(flatten)]
+    alert: &'a AlertView,
 }
 
 impl Watcher {
@@ -114,6 +154,11 @@ impl Watcher {
         futures_util::stream::unfold(self, |mut watcher| async move {
             loop {
                 if let Some(next) = watcher.waiting.pop() {
+                    if let Waiting::Change(change) = &next {
+                        let events = Waiting::of(change, &watcher.ccms, watcher.caller.who());
+                        watcher.waiting.extend(events);
+                        continue;
+                    }
                     match watcher.event(next).await {
                         Some(event) => return Some((Ok(event), watcher)),
                         None => continue,
@@ -130,10 +175,7 @@ impl Watcher {
                         return Some((Ok(Event::default().event("beat").data(data)), watcher));
                     }
                     change = watcher.rest.recv() => match change {
-                        Ok(change) => {
-                            watcher.waiting = Waiting::of(&change);
-                            watcher.waiting.reverse();
-                        }
+                        Ok(change) => watcher.waiting = vec![Waiting::Change(change)],
                         Err(RecvError::Lagged(_)) => watcher.waiting = vec![Waiting::Resync],
                         Err(RecvError::Closed) => return None,
                     },
@@ -144,16 +186,23 @@ impl Watcher {
 
     /// `None` when there is nothing that this caller is to hear.
     async fn event(&self, waiting: Waiting) -> Option<Event> {
-        let (no, seq) = match waiting {
-            Waiting::Resync => {
-                let seq = self.ccms.feed().seq();
-                return Some(Event::default().event("resync").id(seq.to_string()).data("{}"));
+        let (event, seq) = match waiting {
+            Waiting::Resync => (Event::default().event("resync").data("{}"), Some(self.ccms.feed().seq())),
+            Waiting::Change(_) => return None,
+            Waiting::Light(no, seq) => {
+                let view = self.ccms.watched_light(self.caller.who(), no).await.ok().flatten()?;
+                let told = Changed { light_id: view.record.id.as_str(), live: Live::of(&view.live) };
+                (Event::default().event("light").data(serde_json::to_string(&told).ok()?), seq)
             }
-            Waiting::Light(no, seq) => (no, seq),
+            Waiting::Told(Told::Command(command), seq) => {
+                let data = serde_json::to_string(&Command::of(&command)).ok()?;
+                (Event::default().event("command").data(data), seq)
+            }
+            Waiting::Told(Told::Alert(step, alert), seq) => {
+                let told = Alerted { change: step.as_str(), alert: &alert };
+                (Event::default().event("alert").data(serde_json::to_string(&told).ok()?), seq)
+            }
         };
-        let view = self.ccms.watched_light(self.caller.who(), no).await.ok().flatten()?;
-        let told = Told { light_id: view.record.id.as_str(), live: Live::of(&view.live) };
-        let event = Event::default().event("light").data(serde_json::to_string(&told).ok()?);
         Some(match seq {
             Some(seq) => event.id(seq.to_string()),
             None => event,

@@ -104,6 +104,80 @@ on_both! {
 }
 
 on_both! {
+    async fn every_step_of_a_command_and_an_alert_is_told(engine) {
+        let city = City::open(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let mut device = city.claimed_device("IMEI:351234567890123").await;
+        let foreign = city.claimed_device("IMEI:351234567890124").await;
+        admin.patches("lights/SL001", &[], &json!({"zone": "north"})).await.done(200);
+        city.ccms.publish_changes();
+        let mut everywhere = Events::of(&admin, &[]).await;
+        let mut north = Events::of(&Integrator::zoned(&city, Scope::Read, Some("north")).await, &[]).await;
+        let on = json!({"light_ids": ["SL001"], "command_type": "power_control", "action": "on"});
+        let first = admin.posts("commands", &on).await.done(201)["items"][0]["command_id"].as_str().unwrap().to_owned();
+        let second = admin.posts("commands", &on).await.done(201)["items"][0]["command_id"].as_str().unwrap().to_owned();
+        city.ccms.publish_changes();
+        let polled = device.polls().await;
+        assert_eq!(polled.len(), 1, "{polled:?}");
+        let executed = json!({"command_id": second, "status": "executed", "execution_timestamp": city.clock.now()});
+        device.posts("command-ack", &executed).await.ok();
+        foreign.posts("alert", &json!({"type": "door_open"})).await.ok();
+        for _ in 0..2 {
+            device.posts("alert", &json!({"type": "lamp_failure"})).await.ok();
+        }
+        let alerts = admin.gets("alerts?light_id=SL001").await.done(200);
+        let alert = alerts["items"][0]["alert_id"].as_i64().unwrap();
+        admin.posts(&format!("alerts/{alert}/acknowledge"), &json!({})).await.done(200);
+        admin.posts(&format!("alerts/{alert}/resolve"), &json!({})).await.done(200);
+        city.ccms.publish_changes();
+
+        let commands = [(&first, "queued"), (&first, "superseded"), (&second, "queued"), (&second, "delivered"), (&second, "executed")];
+        let steps = ["opened", "repeated", "acknowledged", "resolved"];
+        for (events, foreign_alerts) in [(&mut everywhere, 1), (&mut north, 0)] {
+            let (mut told, mut alerted, mut others) = (Vec::new(), Vec::new(), 0);
+            while alerted.len() < steps.len() {
+                let Event { name, data, .. } = events.next().await;
+                match (name.as_str(), data["light_id"].as_str()) {
+                    ("command", Some("SL001")) => told.push(data),
+                    ("alert", Some("SL001")) => alerted.push(data),
+                    ("alert", Some("SL002")) => others += 1,
+                    ("light", _) => {}
+                    other => panic!("{other:?}: {data}"),
+                }
+            }
+            let said: Vec<_> = told.iter().map(|c| (c["command_id"].as_str().unwrap(), c["state"].as_str().unwrap())).collect();
+            assert_eq!(said, commands.map(|(id, state)| (id.as_str(), state)));
+            assert!(told[0]["requested_at"].is_string() && told[0]["finished_at"].is_null() && told[1]["finished_at"].is_string());
+            assert!(told[3]["delivered_at"].is_string() && told[4]["executed_at"].is_string() && told[4]["finished_at"].is_string());
+            assert_eq!(told[4], admin.gets(&format!("commands/{second}")).await.done(200), "as the route itself tells it");
+            assert_eq!(alerted.iter().map(|a| a["change"].as_str().unwrap()).collect::<Vec<_>>(), steps);
+            assert_eq!((&alerted[1]["count"], &alerted[3]["state"], &alerted[3]["alert_id"]), (&json!(2), &json!("resolved"), &json!(alert)));
+            assert_eq!(others, foreign_alerts, "a zone hears of its own");
+        }
+    }
+}
+
+on_both! {
+    async fn a_stream_is_for_everybody_who_takes_one(engine) {
+        let city = City::open(engine).await;
+        let reader = Integrator::of(&city, Scope::Read).await;
+        for accept in ["application/json", "text/html, image/*", "text/event-stream;q=0"] {
+            reader.sends("GET", "events", &[("accept", accept)], Vec::new()).await.problem(406);
+        }
+        for accept in ["*/*", "application/json, text/*;q=0.1", "TEXT/Event-Stream"] {
+            let answer = reader.begins("GET", "events", &[("accept", accept)], Vec::new()).await;
+            assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &"text/event-stream".parse().unwrap()));
+        }
+        for bad in ["for_seconds=0", "for_seconds=x", "for_seconds=86401", "since=1"] {
+            reader.sends("GET", &format!("events?{bad}"), &[], Vec::new()).await.problem(400);
+        }
+        // Without a word about it the stream goes on; the body of this one would never end.
+        let short = reader.sends("GET", "events?for_seconds=1", &[], Vec::new()).await;
+        assert!(short.status == 200 && short.body.starts_with(b"event: beat"), "{:?}", short.body);
+    }
+}
+
+on_both! {
     async fn streams_are_bounded(engine) {
         let city = City::open(engine).await;
         let reader = Integrator::of(&city, Scope::Read).await;

@@ -14,6 +14,7 @@ use crate::error::ServiceError;
 use crate::identity::DeviceIdentity;
 use crate::permission::{MayAcknowledge, MayView, Who};
 use crate::refusal::Refusal;
+use crate::told::{AlertStep, Happening};
 
 /// Kinds of alerts that one device may have open; what it invents beyond them is counted as [`OTHER_KIND`].
 const OPEN_KINDS_MAX: u32 = 50;
@@ -115,8 +116,8 @@ impl Ccms {
     fn note_raised(&self, (record, opened): (AlertRecord, bool)) -> bool {
         if opened {
             tracing::info!(alert = record.no, kind = record.kind, "an alert was opened");
-            self.tell_watchers(&record);
         }
+        self.tell_watchers(if opened { AlertStep::Opened } else { AlertStep::Repeated }, record);
         opened
     }
 
@@ -180,12 +181,13 @@ impl Ccms {
         };
         let audit = self.audit_entry(by.name(), action, &no.to_string(), json!({"kind": known.kind}));
         let moved = self.store().move_alert(no, to, by.name(), self.now(), &audit).await?.ok_or_else(invalid)?;
-        self.tell_watchers(&moved);
+        let step = if to == AlertState::Resolved { AlertStep::Resolved } else { AlertStep::Acknowledged };
+        self.tell_watchers(step, moved.clone());
         Ok(self.alert_view(moved))
     }
 
     /// Its light's, or without one its device's lights': a zone sees an alert when it sees one of them.
-    fn sees_alert(&self, who: Who<'_>, alert: &AlertRecord) -> bool {
+    pub(crate) fn sees_alert(&self, who: Who<'_>, alert: &AlertRecord) -> bool {
         if who.zone().is_none() {
             return true;
         }
@@ -196,7 +198,7 @@ impl Ccms {
         lights.iter().any(|no| live.light(*no).is_some_and(|l| who.sees(&l.record)))
     }
 
-    fn alert_view(&self, alert: AlertRecord) -> AlertView {
+    pub(crate) fn alert_view(&self, alert: AlertRecord) -> AlertView {
         let live = self.live().read();
         AlertView {
             alert_id: alert.no,
@@ -245,14 +247,18 @@ impl Ccms {
         }
     }
 
-    fn tell_watchers(&self, alert: &AlertRecord) {
+    /// Marks what a screen shows as changed, unless it is only one more of what it shows, and tells other systems.
+    fn tell_watchers(&self, step: AlertStep, alert: AlertRecord) {
         let mut live = self.live().write();
         let lights = match (alert.light_no, alert.device_no.and_then(|no| live.device(no))) {
             (Some(light), _) => vec![light],
             (None, Some(device)) => device.lights.clone(),
             (None, None) => Vec::new(),
         };
-        lights.into_iter().for_each(|no| live.touch(no));
+        if step != AlertStep::Repeated {
+            lights.into_iter().for_each(|no| live.touch(no));
+        }
+        live.happens(Happening::Alert(step, Box::new(alert)));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::error::ServiceError;
 use crate::metrics;
 use crate::permission::{MayCommand, MayView, Who};
 use crate::queries::command_view;
+use crate::told::Happening;
 
 /// Lights in one batch of commands.
 pub const COMMAND_LIGHTS_MAX: usize = 10_000;
@@ -96,7 +97,10 @@ impl Ccms {
         {
             let mut live = self.live().write();
             superseded.iter().for_each(|id| live.command_changed(id, CommandEvent::Superseded, now));
-            commands.into_iter().for_each(|c| live.put_command(c));
+            for command in commands {
+                live.happens(Happening::Command(Box::new(command.clone())));
+                live.put_command(command);
+            }
         }
         superseded.iter().for_each(|_| metrics::command_finished(CommandState::Superseded));
         devices.into_iter().for_each(|no| self.inner().waiting.wake(no));
@@ -127,7 +131,7 @@ impl Ccms {
     }
 
     /// The id of a light, if it is theirs to see.
-    fn seen_light(&self, who: Who<'_>, no: LightNo) -> Option<LightId> {
+    pub(crate) fn seen_light(&self, who: Who<'_>, no: LightNo) -> Option<LightId> {
         let live = self.live().read();
         live.light(no).filter(|l| who.sees(&l.record)).map(|l| l.record.id.clone())
     }

@@ -144,7 +144,7 @@ impl Ccms {
     pub(crate) async fn change_command(&self, step: &CommandChange, event: CommandEvent) -> StoreResult<bool> {
         let applied = self.store().change_commands(std::slice::from_ref(step)).await?.first() == Some(&true);
         if applied {
-            self.live().write().command_changed(&step.id, event, step.at);
+            self.live().write().command_stepped(step, event);
             metrics::command_finished(step.to);
         }
         Ok(applied)

@@ -24,6 +24,7 @@
 //!   and `acks` takes what devices say became of them
 //! - `queries`     what the screen asks
 //! - `sun`         when the city's lamps turn
+//! - `told`        steps of commands and alerts, for other systems that watch
 //! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
 mod acks;
 mod alerts;
@@ -58,6 +59,7 @@ mod sync;
 mod tasks;
 mod telemetry;
 mod uploads;
+mod told;
 mod waiting;
 
 pub use alerts::{ALERTS_PAGE_MAX, AlertFilter};
@@ -71,6 +73,7 @@ pub use identity::{Credentials, DeviceIdentity, TokenUse};
 pub use live::feed::{Change, ChangeReceiver, Feed, Missed};
 pub use people::Person;
 pub use permission::{MayAcknowledge, MayAdminister, MayCommand, MayCommission, MayView, Permission, Scope, Who};
+pub use told::{AlertStep, Told};
 pub use proof::Evidence;
 pub use refusal::Refusal;
 pub use telemetry::StatusReceipt;

@@ -92,7 +92,7 @@ impl Ccms {
             let applied = self.store().change_commands(&changes).await?;
             let mut live = self.live().write();
             for ((at, event, step), _) in steps.iter().zip(applied).filter(|(_, ok)| *ok) {
-                live.command_changed(&step.id, *event, now);
+                live.command_stepped(step, *event);
                 metrics::command_finished(step.to);
                 taken[*at] = true;
             }

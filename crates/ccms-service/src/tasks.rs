@@ -81,8 +81,8 @@ impl Ccms {
         let now = self.now();
         self.feed().publish(|seq| {
             let mut live = self.live().write();
-            let touched = live.take_touched();
-            if touched.is_empty() {
+            let (touched, happened) = (live.take_touched(), live.take_happened());
+            if touched.is_empty() && happened.is_empty() {
                 return None;
             }
             let mut delta = Delta { seq, ..Delta::default() };
@@ -96,7 +96,7 @@ impl Ccms {
             drop(live);
             let drawn = !delta.changed.is_empty() || !delta.placed.is_empty();
             let delta = drawn.then(|| serde_json::to_string(&delta).ok()).flatten().map(Into::into);
-            Some(Change { seq, delta, touched: touched.into_iter().collect() })
+            Some(Change { seq, delta, touched: touched.into_iter().collect(), happened: happened.into() })
         });
     }
 

@@ -6,6 +6,10 @@ use std::sync::{Arc, Mutex};
 use ccms_core::ids::LightNo;
 use tokio::sync::broadcast;
 
+use crate::ccms::Ccms;
+use crate::permission::Who;
+use crate::told::{Happening, Told};
+
 /// One published step.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -14,9 +18,16 @@ pub struct Change {
     pub delta: Option<Arc<str>>,
     /// Every light that anything changed for, by number, ascending.
     pub touched: Arc<[LightNo]>,
+    /// What became of commands and alerts, in order.
+    pub(crate) happened: Arc<[Happening]>,
 }
 
 impl Change {
+    /// What happened that `who` may hear of.
+    pub fn told(&self, ccms: &Ccms, who: Who<'_>) -> Vec<Told> {
+        self.happened.iter().filter_map(|happening| ccms.told(who, happening)).collect()
+    }
+
     pub fn concerns(&self, light: LightNo) -> bool {
         self.touched.binary_search(&light).is_ok()
     }
@@ -93,7 +104,7 @@ mod tests {
     use super::*;
 
     fn step(seq: u64) -> Option<Change> {
-        Some(Change { seq, delta: None, touched: Arc::from([LightNo(seq as u32)]) })
+        Some(Change { seq, delta: None, touched: Arc::from([LightNo(seq as u32)]), happened: Arc::from([]) })
     }
 
     #[test]

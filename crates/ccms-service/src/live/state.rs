@@ -7,7 +7,9 @@ use ccms_core::light::{self, LightFacts};
 use ccms_core::limits;
 use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
-use ccms_store::{CheckpointRow, DeviceRecord, LightRecord, ReadingRow};
+use ccms_store::{CheckpointRow, CommandChange, DeviceRecord, LightRecord, ReadingRow};
+
+use crate::told::Happening;
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -19,6 +21,8 @@ pub(crate) struct State {
     device_by_command: HashMap<CommandId, DeviceNo>,
     /// Lights that anything changed for since the feed last looked.
     touched: BTreeSet<LightNo>,
+    /// What else happened since then, in order.
+    happened: Vec<Happening>,
     /// Lights whose state the checkpoint does not have yet.
     unsaved: BTreeSet<LightNo>,
 }
@@ -255,17 +259,33 @@ impl State {
         let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
         let held = &mut device.commands[at];
         if let Some(next) = held.command.state.after(event) {
+    /// Takes a step in a command's life that is on disk, with what the device said of it.
+    pub fn command_stepped(&mut self, step: &CommandChange, event: CommandEvent) {
+        if let Some(device) = self.command_owner(&step.id).and_then(|no| self.device_mut(no))
+            && let Some(held) = device.commands.iter_mut().find(|c| c.command.id == step.id)
+        {
+            held.command.executed_at = step.executed_at.or(held.command.executed_at);
+            held.command.detail = step.detail.clone().or_else(|| held.command.detail.take());
+        }
+        self.command_changed(&step.id, event, step.at);
+    }
+
             held.command.state = next;
             if event == CommandEvent::Delivered {
                 held.command.delivered_at.get_or_insert(now);
             }
         }
+        let mut told = None;
         let light_no = held.command.light_no;
         if !held.command.state.is_live() {
             let over = device.commands.remove(at).command;
             self.device_by_command.remove(id);
             if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
-                self.note_executed(light_no, vec![Command { finished_at: Some(now), ..over }]);
+            if !next.is_live() {
+                held.command.finished_at = Some(now);
+            }
+            told = Some(Happening::Command(Box::new(held.command.clone())));
+                self.note_executed(light_no, vec![over]);
             }
         }
         self.touched.insert(light_no);
@@ -274,6 +294,7 @@ impl State {
     /// Takes a command as the store has it. One that is over leaves memory.
     pub fn command_is(&mut self, command: Command) {
         let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
+        self.happened.extend(told);
         let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
         let (id, light_no) = (command.id.clone(), command.light_no);
         if command.state.is_live() {
@@ -282,6 +303,10 @@ impl State {
             device.commands.remove(at);
             self.device_by_command.remove(&id);
             if command.state == CommandState::Executed {
+        if command.state != device.commands[at].command.state {
+            self.happened.push(Happening::Command(Box::new(command.clone())));
+        }
+        let Some(device) = self.device_mut(command.device_no) else { return };
                 self.note_executed(light_no, vec![command]);
             }
         }
@@ -320,6 +345,14 @@ impl State {
 
     /// How the light is drawn now, if that differs from what the map was last told.
     pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<Drawn> {
+    pub fn happens(&mut self, happening: Happening) {
+        self.happened.push(happening);
+    }
+
+    pub fn take_happened(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.happened)
+    }
+
         let looks = self.mark_state(self.light(no)?, now);
         let before = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?.published.replace(looks);
         match before {
