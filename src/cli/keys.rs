@@ -1,5 +1,6 @@
 //! `ccms keys …`: the keys that sign device tokens, at the command line.
 use ccms_core::time::UtcMillis;
+use ccms_service::Absences;
 use ccms_service::keys::ring::overlap_s;
 use ccms_service::keys::{MasterKey, Ring};
 use ccms_store::DynStore;
@@ -41,7 +42,9 @@ pub fn keys(args: &ConfigArgs, command: &KeysCommand) -> anyhow::Result<()> {
 async fn rotate(config: &Config, store: &DynStore) -> anyhow::Result<Ring> {
     let (path, overlap_s) = (config.token_keys_file(), overlap_s(config.settings().silence_s));
     let master = MasterKey::load_or_create(&config.master_key_file())?;
-    let rotation = Ring::begin_rotation(&path, &master, overlap_s, config.clock().now())?;
+    let now = config.clock().now();
+    let absences = Absences::known(store, now).await?;
+    let rotation = Ring::begin_rotation(&path, &master, overlap_s, now, |from| absences.elapsed_ms(from, now))?;
     let kid = rotation.ring().newest().kid.clone();
     let verifying: Vec<&str> = rotation.ring().keys().map(|(key, _)| key.kid.as_str()).collect();
     let entry = |action, particulars| audit_entry(config, action, &format!("token key {kid}"), particulars);

@@ -164,10 +164,18 @@ on_both! {
         assert!(device.token.is_some() && device.token != token);
         assert_eq!(device.secret.as_ref(), Some(&secret), "one epoch, one secret");
         device.asks_for_commands().await.ok();
-        // A wrong one disproves, whatever stands beside it.
-        let before = device.token.clone();
-        assert!(is_without_credentials(&device.configures_signed(b"guess").await.ok()));
-        assert_eq!(device.token, before);
+        // A wrong one takes nothing from the token beside it, or a damaged secret could never be replaced; but nothing that
+        // comes with it is kept.
+        let before = city.store.inner().device(&device_id(DEVICE)).await.unwrap().unwrap();
+        let (mut body, held) = (device.introduction(), device.token.clone());
+        (body["name"], body["firmware_version"]) = (json!("damaged"), json!("9.9.9"));
+        let answer = device.sends_signed("configure", &[], body.to_string().into_bytes(), b"guess").await.ok();
+        device.learns(&answer);
+        assert!(device.token.is_some() && device.token != held);
+        assert_eq!(city.store.inner().device(&device_id(DEVICE)).await.unwrap().unwrap().reported, before.reported);
+        device.asks_for_commands().await.ok();
+        let mut stranger = device.without_token();
+        assert!(is_without_credentials(&stranger.configures_signed(b"guess").await.ok()));
     }
 
     async fn the_key_from_the_factory_claims_what_is_registered_and_nothing_else(engine) {

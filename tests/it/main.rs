@@ -13,7 +13,7 @@
 //! and these are the tests: [`api_events`], [`api_import`], [`api_lights`], [`api_readings`], [`api_requests`],
 //! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
-//! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`matrix`], [`pseudocode`],
+//! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
 //! [`durability`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`rights`], [`night`] (virtual time), [`ledger`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
@@ -56,6 +56,7 @@ mod rights;
 mod rotation;
 mod sockets;
 mod status;
+mod strangers;
 mod sync;
 mod tls;
 mod tokens;

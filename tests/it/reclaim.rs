@@ -96,6 +96,18 @@ on_both! {
         device.asks_for_commands().await.ok();
     }
 
+    /// The server's clock was three days ahead for a while, and tokens of that time are in use.
+    async fn a_device_comes_back_although_its_tokens_are_from_a_clock_far_ahead(engine) {
+        let city = patient_city(engine).await;
+        city.waits(3 * 86_400);
+        let (_, mut device) = lost_device(&city).await;
+        city.waits(-3 * 86_400);
+        city.operator().allows_reclaim(DEVICE).await;
+        assert!(device.configures().await.ok()["device_token"].is_string());
+        device.asks_for_commands().await.ok();
+        assert!(city.device(DEVICE).configures().await.ok().get("device_token").is_none(), "once");
+    }
+
     async fn a_reclaim_window_closes_after_a_day(engine) {
         let city = patient_city(engine).await;
         let (_, mut device) = lost_device(&city).await;

@@ -17,6 +17,10 @@ use crate::permission::{MayAdminister, MayCommission};
 const WAITING_MAX: u32 = 500;
 /// Unknown devices that are noted for a person; more are told the same and not noted. Anybody can name a device.
 const STRANGERS_MAX: u32 = 10_000;
+/// A device that waits and was not heard of for so long is forgotten; it is noted again when it comes back.
+const FORGOTTEN_AFTER_S: i64 = 7 * 86_400;
+/// When many wait, one that asked so seldom is forgotten after so long: a real one comes back every five minutes.
+const SELDOM: (u32, i64) = (2, 3_600);
 /// How long a lost controller may be claimed again once a person allowed it.
 const RECLAIM_WINDOW_S: i64 = 86_400;
 
@@ -25,15 +29,23 @@ const RECLAIM_WINDOW_S: i64 = 86_400;
 pub(crate) struct Strangers(AtomicU32);
 
 impl Strangers {
-    pub fn count<'a>(devices: impl Iterator<Item = &'a DeviceRecord>) -> Self {
-        let waiting = devices.filter(|d| d.state == DeviceState::Pending).count();
-        Self(AtomicU32::new(u32::try_from(waiting).unwrap_or(u32::MAX)))
+    pub fn new(waiting: u32) -> Self {
+        Self(AtomicU32::new(waiting))
     }
 
     /// Room for one more, if there is any.
     pub fn take(&self) -> bool {
         let more = |n: u32| (n < STRANGERS_MAX).then_some(n + 1);
         self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Whether so many wait that those who asked once or twice make room first.
+    fn are_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > STRANGERS_MAX / 2
+    }
+
+    fn are(&self, waiting: u64) {
+        self.0.store(u32::try_from(waiting).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn give(&self) {
@@ -58,6 +70,20 @@ impl Ccms {
                 device_id: d.id,
             })
             .collect())
+    }
+
+    /// Makes room for strangers that are really there.
+    pub async fn forget_strangers(&self) {
+        let now = self.now();
+        let mut over = vec![(u32::MAX, FORGOTTEN_AFTER_S)];
+        over.extend(self.inner().strangers.are_many().then_some(SELDOM));
+        for (attempts, after_s) in over {
+            match self.store().forget_pending(now.plus_seconds(-after_s), attempts).await {
+                // Counted again rather than counted down: others may have decided beside this server.
+                Ok(left) => self.inner().strangers.are(left),
+                Err(error) => tracing::warn!(%error, "devices that waited in vain were not forgotten"),
+            }
+        }
     }
 
     /// Lets a device claim its place within the claim window. An unknown one is registered where it says it stands, as is

@@ -81,7 +81,8 @@ impl AlertKind {
             }
             Self::ReclaimRequired => {
                 "This controller lost its credentials and cannot come back by itself. If it is the right one, allow it to \
-                 be claimed again."
+                 be claimed again. If it goes on reporting, it has lost nothing: then somebody else asks in its name, and \
+                 must not be allowed."
             }
             Self::CloneSuspected => {
                 "A token was used after a newer one had taken its place. Either the controller went back to an old state of \
@@ -200,14 +201,19 @@ impl Ccms {
 
     /// Opens an alert, or counts on the open one. What the device is answered does not hang on it.
     pub(crate) async fn tell_people(&self, no: DeviceNo, kind: AlertKind) {
-        let light = self.live().read().device(no).and_then(|d| d.lights.first().copied());
+        let (light, last_contact) = {
+            let live = self.live().read();
+            let device = live.device(no);
+            (device.and_then(|d| d.lights.first().copied()), device.and_then(|d| d.last_contact))
+        };
         let raise = Raise {
             device: Some(no),
             light,
             kind: kind.as_str(),
             severity: kind.severity(),
             message: kind.message().into(),
-            detail: serde_json::json!({}),
+            // Who decides about a permission has to know whether the device still works.
+            detail: serde_json::json!({"last_contact": last_contact}),
         };
         if let Err(error) = self.raise(raise).await {
             tracing::error!(%error, kind = kind.as_str(), "an alert was lost; the next occasion repeats it");

@@ -2,9 +2,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use ccms_core::ids::{CommandId, DeviceId};
+use ccms_core::ids::{CommandId, DeviceId, DeviceNo};
 use ccms_core::time::UtcMillis;
-use ccms_store::{DynStore, LogPosition};
+use ccms_store::{DynStore, LogPosition, PendingNote};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +13,7 @@ use crate::api_keys::RecentKeys;
 use crate::approval::Strangers;
 use crate::breaker::Breaker;
 use crate::clock::Clock;
+use crate::crowd::Crowd;
 use crate::governor::Governor;
 use crate::intake::Intake;
 use crate::keys::TokenKeys;
@@ -44,6 +45,10 @@ pub(crate) struct Inner {
     pub breaker: Breaker,
     pub absences: Absences,
     pub strangers: Strangers,
+    /// First uses of tokens.
+    pub tokens_used: Crowd<(DeviceNo, i64)>,
+    /// Devices that asked to be let in.
+    pub knocks: Crowd<PendingNote>,
     /// Serialises the enrolment of each device, so that its simultaneous configures cannot both register it.
     pub enrolling: [tokio::sync::Mutex<()>; ENROLMENT_LANES],
     /// Held while commands are queued or cancelled.

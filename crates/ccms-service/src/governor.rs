@@ -25,7 +25,7 @@ use crate::ccms::Ccms;
 use crate::identity::DeviceIdentity;
 use crate::proof::Standing;
 use crate::refusal::Refusal;
-use crate::settings::Limits;
+use crate::settings::{EnrolmentMode, Limits};
 
 /// The fleet's share is never smaller, however few devices there are.
 const FLEET_PER_SECOND_MIN: f64 = 50.0;
@@ -42,7 +42,8 @@ const POLLS_SHED_PERCENT: usize = 95;
 /// What a request is, as far as its place in the queue goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
-    /// Cheap, and nothing works without it: never turned away for the server's own sake.
+    /// Cheap, and nothing works without it: a device of the city is never turned away for the server's own sake. Those
+    /// that nobody knows have a share of their own, because each costs a look into the database.
     Configure,
     /// Status, sync, alert, logs, firmware: can be sent again.
     Report,
@@ -64,6 +65,8 @@ type Single<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Cl
 pub(crate) struct Governor<C: Clock + Clone = MonotonicClock> {
     clock: C,
     limits: Limits,
+    /// Everybody is let in: nobody is a stranger, and a whole new city may come within a minute.
+    open: bool,
     devices: Keyed<DeviceNo, C>,
     unproven: Keyed<Unproven, C>,
     fleet: RwLock<Fleet<C>>,
@@ -73,11 +76,12 @@ pub(crate) struct Governor<C: Clock + Clone = MonotonicClock> {
     hasher: RandomState,
 }
 
-/// The whole fleet's share, and the same again for those without proof.
+/// The whole fleet's share, the same again for those without proof, and again for unknown ones that ask to be let in.
 struct Fleet<C: Clock + Clone> {
     per_second: f64,
     proven: Single<C>,
     unproven: Single<C>,
+    strangers: Single<C>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,7 +98,7 @@ enum Key<'a> {
 }
 
 impl<C: Clock + Clone> Governor<C> {
-    pub fn new(limits: Limits, clock: C) -> Self {
+    pub fn new(limits: Limits, enrolment: EnrolmentMode, clock: C) -> Self {
         let device = quota(limits.device_per_second, f64::from(limits.device_burst));
         let now_and_then = |every: Duration| quota(1.0 / every.as_secs_f64(), 1.0);
         let logs_every = Duration::from_secs(u64::from(limits::LOGS_INTERVAL_S));
@@ -106,6 +110,7 @@ impl<C: Clock + Clone> Governor<C> {
             notes: keyed(now_and_then(NOTES_EVERY), &clock),
             hasher: RandomState::new(),
             limits,
+            open: enrolment == EnrolmentMode::Open,
             clock,
         }
     }
@@ -131,13 +136,15 @@ impl<C: Clock + Clone> Governor<C> {
                 self.unproven.check_key(&stranger).map_err(wait)?;
             }
         }
-        if traffic == Traffic::Configure {
-            return Ok(());
-        }
+        let share: fn(&Fleet<C>) -> &Single<C> = match (traffic, key) {
+            (Traffic::Configure, Key::Unproven(None, _)) if !self.open => |fleet| &fleet.strangers,
+            (Traffic::Configure, _) => return Ok(()),
+            (_, Key::Device(_)) => |fleet| &fleet.proven,
+            (_, Key::Unproven(..)) => |fleet| &fleet.unproven,
+        };
         let check = || {
             let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
-            let share = if matches!(key, Key::Device(_)) { &fleet.proven } else { &fleet.unproven };
-            share.check().map_err(wait)
+            share(&fleet).check().map_err(wait)
         };
         // The fleet may have grown since its share was last fitted.
         check().or_else(|wait| if self.resize(devices()) { check() } else { Err(wait) })
@@ -148,7 +155,7 @@ impl<C: Clock + Clone> Fleet<C> {
     fn new(per_second: f64, clock: &C) -> Self {
         let share = quota(per_second, per_second * FLEET_BURST_S);
         let single = || RateLimiter::direct_with_clock(share, clock.clone());
-        Self { per_second, proven: single(), unproven: single() }
+        Self { per_second, proven: single(), unproven: single(), strangers: single() }
     }
 }
 
@@ -201,7 +208,7 @@ impl Ccms {
                 None => Key::Unproven(device.map(|d| d.record.no), id),
             }
         };
-        self.inner().governor.count(key, Traffic::Configure, || 0).map_err(too_often)
+        self.inner().governor.count(key, Traffic::Configure, || self.live().read().device_count()).map_err(too_often)
     }
 
     /// Whether a device may hand in logs now. Counts it when it may.
@@ -245,7 +252,7 @@ mod tests {
     use super::*;
 
     fn governor() -> Governor<FakeRelativeClock> {
-        Governor::new(Limits::default(), FakeRelativeClock::default())
+        Governor::new(Limits::default(), EnrolmentMode::Registered, FakeRelativeClock::default())
     }
 
     const DEVICE: Key<'static> = Key::Device(DeviceNo(1));
@@ -276,6 +283,20 @@ mod tests {
             let _ = g.count(Key::Unproven(None, &id), Traffic::Configure, || 0);
         }
         assert!(g.unproven.len() <= STRANGERS as usize + 1);
+    }
+
+    #[test]
+    fn unknown_devices_that_ask_to_be_let_in_share_a_budget_that_no_device_of_the_city_feels() {
+        let g = governor();
+        let id = |n: usize| DeviceId::parse(&format!("X{n}")).unwrap();
+        let asks = |g: &Governor<_>, n| g.count(Key::Unproven(None, &id(n)), Traffic::Configure, || 100).is_ok();
+        assert_eq!((0..2_000).filter(|n| asks(&g, *n)).count(), 500, "ten seconds of fifty");
+        for no in 0..2_000 {
+            assert_eq!(g.count(Key::Unproven(Some(DeviceNo(no)), &id(0)), Traffic::Configure, || 100), Ok(()));
+            assert_eq!(g.count(Key::Device(DeviceNo(no)), Traffic::Configure, || 100), Ok(()));
+        }
+        let open = Governor::new(Limits::default(), EnrolmentMode::Open, FakeRelativeClock::default());
+        assert_eq!((0..2_000).filter(|n| asks(&open, *n)).count(), 2_000);
     }
 
     /// Ten minutes of a hundred devices as the contract paces them, beside one that sends 500 a second.
@@ -316,7 +337,7 @@ mod tests {
     fn a_limit_out_of_range_is_no_outage() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e30] {
             let limits = Limits { device_per_second: rate, device_burst: 0, ..Limits::default() };
-            let g = Governor::new(limits, FakeRelativeClock::default());
+            let g = Governor::new(limits, EnrolmentMode::Registered, FakeRelativeClock::default());
             assert_eq!(g.count(DEVICE, Traffic::Poll, || 0), Ok(()));
         }
     }

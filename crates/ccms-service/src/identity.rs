@@ -110,7 +110,7 @@ impl Ccms {
         if self.live().read().device(no).is_none_or(|d| generation <= d.record.token_used_gen) {
             return Ok(());
         }
-        self.store().use_token(no, generation).await?;
+        self.inner().tokens_used.write((no, generation)).await?;
         if let Some(device) = self.live().write().device_mut(no) {
             device.record.token_used_gen = device.record.token_used_gen.max(generation);
         }

@@ -4,7 +4,8 @@
 //! Models that have to sign may not leave it out. On configure, whose sender may have lost everything, any one of these
 //! proves a claimed device: its token, also one that is over but not older than the time after which a device counts as
 //! silent; its signature with the secret of its present epoch; its signature with the key from its factory. A signature
-//! that is there and wrong disproves: then the token beside it counts for nothing.
+//! that is there and wrong takes nothing from the token beside it, or a damaged secret could never be replaced; but then
+//! nothing that the body says is kept.
 use ccms_core::ids::DeviceId;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::envelope::ErrorCode;

@@ -15,7 +15,7 @@ const RELEASED_AT_ONCE: usize = 200;
 
 /// The server's own absences, oldest first and apart from each other.
 #[derive(Debug, Default)]
-pub(crate) struct Absences(Vec<Outage>);
+pub struct Absences(Vec<Outage>);
 
 impl Absences {
     fn new(mut outages: Vec<Outage>) -> Self {
@@ -32,16 +32,25 @@ impl Absences {
     }
 
     /// Notes the absence that ends now, and reads those that may still matter.
-    pub async fn load(store: &DynStore, now: UtcMillis) -> StoreResult<Self> {
-        if let Some(from) = store.last_heartbeat().await?
-            && now.since(from) >= OUTAGE_MIN_S * 1000
-        {
-            store.add_outage(Outage { from, until: now }).await?;
-            tracing::info!(%from, until = %now, "the server was away; this is not held against devices");
+    pub(crate) async fn load(store: &DynStore, now: UtcMillis) -> StoreResult<Self> {
+        if let Some(absence) = absence_until(store, now).await? {
+            store.add_outage(absence).await?;
+            let Outage { from, until } = absence;
+            tracing::info!(%from, %until, "the server was away; this is not held against devices");
         }
         store.heartbeat(now).await?;
+        Self::read(store, now, None).await
+    }
+
+    /// What is known of the server's absences, the present one included if it is away. Changes nothing.
+    pub async fn known(store: &DynStore, now: UtcMillis) -> StoreResult<Self> {
+        let present = absence_until(store, now).await?;
+        Self::read(store, now, present).await
+    }
+
+    async fn read(store: &DynStore, now: UtcMillis, present: Option<Outage>) -> StoreResult<Self> {
         let since = now.plus_seconds(-OUTAGES_COUNT_S);
-        Ok(Self::new(store.outages(since).await?))
+        Ok(Self::new(store.outages(since).await?.into_iter().chain(present).collect()))
     }
 
     /// Milliseconds between two instants in which a server was there.
@@ -49,6 +58,12 @@ impl Absences {
         let away = self.0.iter().map(|o| o.until.min(until).since(o.from.max(from)).max(0));
         until.since(from).saturating_sub(away.sum::<i64>())
     }
+}
+
+/// The time since the server was last alive, if that is no mere restart.
+async fn absence_until(store: &DynStore, now: UtcMillis) -> StoreResult<Option<Outage>> {
+    let last = store.last_heartbeat().await?;
+    Ok(last.filter(|from| now.since(*from) >= OUTAGE_MIN_S * 1000).map(|from| Outage { from, until: now }))
 }
 
 impl Ccms {

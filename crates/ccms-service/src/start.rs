@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use ccms_core::ids::LightNo;
-use ccms_store::{DynStore, LogPosition, StoreResult};
+use ccms_store::{DeviceState, DynStore, LogPosition, StoreResult};
 use governor::clock::MonotonicClock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use crate::approval::Strangers;
 use crate::breaker::Breaker;
 use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
+use crate::crowd::Crowd;
 use crate::governor::Governor;
 use crate::intake::{Intake, Writer};
 use crate::keys::ring::overlap_s;
@@ -50,8 +51,8 @@ impl Ccms {
         let keys = TokenKeys::open(keys.into(), overlap_s(settings.silence_s), clock.now())?;
         let absences = Absences::load(&store, clock.now()).await?;
         let city_time = CityTime::new(&settings.city.timezone)?;
-        let (state, position) = rebuild(&store, &clock).await?;
-        let strangers = Strangers::count(state.devices().map(|d| &d.record));
+        let (state, position, pending) = rebuild(&store, &clock).await?;
+        let strangers = Strangers::new(pending);
         let live = Arc::new(Live::new(state));
         let position = Arc::new(watch::Sender::new(position));
         let (intake, jobs) = Intake::new(settings.intake.queue_requests_max);
@@ -66,7 +67,17 @@ impl Ccms {
         };
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
         tracker.spawn(writer.run(stop.clone()));
-        let governor = Governor::new(settings.limits, MonotonicClock);
+        let used = store.clone();
+        let tokens_used = Crowd::start(&tracker, stop.clone(), "first uses of tokens", move |batch| {
+            let store = used.clone();
+            async move { store.use_tokens(&batch).await }
+        });
+        let knocked = store.clone();
+        let knocks = Crowd::start(&tracker, stop.clone(), "devices that ask to be let in", move |batch| {
+            let store = knocked.clone();
+            async move { store.note_pending(&batch).await }
+        });
+        let governor = Governor::new(settings.limits, settings.enrolment, MonotonicClock);
         let ccms = Self::new(Inner {
             hash_permits: Semaphore::new(settings.password_hashes_at_once.max(1)),
             settings,
@@ -77,6 +88,8 @@ impl Ccms {
             breaker: Breaker::default(),
             absences,
             strangers,
+            tokens_used,
+            knocks,
             live,
             intake,
             city_time,
@@ -97,9 +110,13 @@ impl Ccms {
     }
 }
 
-async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<(State, LogPosition)> {
+/// The live state, the position of the log that it includes, and how many pending devices wait.
+async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<(State, LogPosition, u32)> {
     let mut state = State::default();
-    store.devices().await?.into_iter().for_each(|d| state.put_device(d));
+    // Who merely asked to be let in has no place in memory: anybody can ask, and what asked in vain is forgotten again.
+    let (pending, known): (Vec<_>, Vec<_>) =
+        store.devices().await?.into_iter().partition(|d| d.state == DeviceState::Pending);
+    known.into_iter().for_each(|d| state.put_device(d));
     store.lights().await?.into_iter().for_each(|l| state.put_light(l));
     let (mut position, rows) = store.checkpoint().await?;
     rows.into_iter().for_each(|row| state.restore(row));
@@ -124,5 +141,5 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<(State, LogPosi
         state.publish(no, now);
     }
     state.take_touched();
-    Ok((state, position))
+    Ok((state, position, u32::try_from(pending.len()).unwrap_or(u32::MAX)))
 }

@@ -34,6 +34,7 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         if let Err(error) = c.store().forget_answers(c.now().plus_seconds(-86_400)).await {
             tracing::warn!(%error, "old answers were not removed");
         }
+        c.forget_strangers().await;
     });
     every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
     every(ccms, RING_EVERY, |c| async move { c.look_at_keys() });

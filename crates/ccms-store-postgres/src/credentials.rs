@@ -12,11 +12,21 @@ use crate::{Lock, PostgresStore, absence, audit, commands, failed, lock, swap};
 
 #[async_trait]
 impl Credentials for PostgresStore {
-    async fn use_token(&self, device: DeviceNo, generation: i64) -> StoreResult<()> {
+    async fn use_tokens(&self, used: &[(DeviceNo, i64)]) -> StoreResult<()> {
+        let numbers: Vec<i64> = used.iter().map(|(device, _)| i64::from(device.0)).collect();
+        let generations: Vec<i64> = used.iter().map(|(_, generation)| *generation).collect();
+        // The rows are locked in the order of their numbers, so that two servers cannot wait for each other.
         sqlx::query!(
-            "UPDATE devices SET token_used_gen = $1 WHERE no = $2 AND token_used_gen < $1",
-            generation,
-            i64::from(device.0)
+            "WITH used AS (
+                 SELECT no, max(generation) AS generation FROM unnest($1::bigint[], $2::bigint[]) AS u (no, generation)
+                 GROUP BY no
+             ), locked AS (
+                 SELECT d.no FROM devices d JOIN used USING (no) ORDER BY d.no FOR UPDATE OF d
+             )
+             UPDATE devices SET token_used_gen = used.generation FROM used, locked
+             WHERE devices.no = used.no AND locked.no = used.no AND devices.token_used_gen < used.generation",
+            &numbers,
+            &generations,
         )
         .execute(&self.pool)
         .await
@@ -90,17 +100,19 @@ impl Credentials for PostgresStore {
     async fn reclaim_device(
         &self,
         device: DeviceNo,
-        at: UtcMillis,
+        now: UtcMillis,
+        claimed_at: UtcMillis,
         audit: &AuditEntry,
     ) -> StoreResult<Option<DeviceRecord>> {
         let mut tx = self.begin().await?;
         let taken = sqlx::query_as!(
             DeviceColumns,
             "UPDATE devices SET epoch = epoch + 1, claimed_at = $1, reclaim_until = NULL
-             WHERE no = $2 AND state = 'claimed' AND reclaim_until > $1
+             WHERE no = $2 AND state = 'claimed' AND reclaim_until > $3
              RETURNING *",
-            Instant(at),
+            Instant(claimed_at),
             i64::from(device.0),
+            Instant(now),
         )
         .fetch_optional(&mut *tx)
         .await

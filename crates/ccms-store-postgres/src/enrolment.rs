@@ -65,10 +65,17 @@ pub(crate) async fn make_registered(
     .transpose()
 }
 
-pub(crate) async fn note_pending(store: &PostgresStore, note: &PendingNote) -> StoreResult<()> {
+pub(crate) async fn note_pending(store: &PostgresStore, notes: &[PendingNote]) -> StoreResult<()> {
     let mut tx = store.begin().await?;
-    let id = note.device_id.as_str();
     lock(&mut tx, Lock::Numbering).await?;
+    for note in notes {
+        note_one(&mut tx, note).await?;
+    }
+    tx.commit().await.map_err(failed)
+}
+
+async fn note_one(connection: &mut PgConnection, note: &PendingNote) -> StoreResult<()> {
+    let id = note.device_id.as_str();
     let counted = sqlx::query!(
         "UPDATE devices SET attempts = least(attempts + 1, 4294967295),
              first_attempt_at = coalesce(first_attempt_at, $1), last_attempt_at = $1
@@ -76,7 +83,7 @@ pub(crate) async fn note_pending(store: &PostgresStore, note: &PendingNote) -> S
         Instant(note.at),
         id,
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
     if counted.rows_affected() == 0 {
@@ -86,16 +93,35 @@ pub(crate) async fn note_pending(store: &PostgresStore, note: &PendingNote) -> S
             id,
             Instant(note.at),
         )
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await
         .map_err(failed)?;
     }
-    let device = device_on(&mut tx, &note.device_id).await?;
+    let device = device_on(connection, &note.device_id).await?;
     // What a claimed device said of itself is not for a stranger with its name to change.
     if let Some(open) = device.filter(|d| matches!(d.state, DeviceState::Pending | DeviceState::Registered)) {
-        write_reported(&mut tx, open.no, &note.reported).await?;
+        write_reported(connection, open.no, &note.reported).await?;
     }
-    tx.commit().await.map_err(failed)
+    Ok(())
+}
+
+pub(crate) async fn forget_pending(store: &PostgresStore, before: UtcMillis, attempts: u32) -> StoreResult<u64> {
+    let mut tx = store.begin().await?;
+    lock(&mut tx, Lock::Numbering).await?;
+    sqlx::query!(
+        "DELETE FROM devices WHERE state = 'pending' AND attempts <= $2 AND coalesce(last_attempt_at, created_at) < $1",
+        Instant(before),
+        i64::from(attempts),
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    let left = sqlx::query_scalar!("SELECT count(*) AS \"left!\" FROM devices WHERE state = 'pending'")
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(left.unsigned_abs())
 }
 
 pub(crate) async fn open_claim_window(
@@ -105,6 +131,16 @@ pub(crate) async fn open_claim_window(
     audit: &AuditEntry,
 ) -> StoreResult<bool> {
     let mut tx = store.begin().await?;
+    if !open_window_on(&mut tx, id, until).await? {
+        return Ok(false);
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// Inside a transaction; false when the device is not registered.
+pub(crate) async fn open_window_on(connection: &mut PgConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
     let id = id.as_str();
     let opened = sqlx::query!(
         "UPDATE devices SET claim_until = $1, attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
@@ -112,7 +148,7 @@ pub(crate) async fn open_claim_window(
         Instant(until),
         id,
     )
-    .execute(&mut *tx)
+    .execute(connection)
     .await
     .map_err(failed)?;
     Ok(opened.rows_affected() > 0)
@@ -126,18 +162,8 @@ pub(crate) async fn claim(store: &PostgresStore, claim: &Claim, audit: &AuditEnt
          WHERE no = $2 AND state = 'registered'",
         Instant(claim.at),
         i64::from(claim.device.0),
-    if !open_window_on(&mut tx, id, until).await? {
-        return Ok(false);
-    }
-    audit::insert(&mut tx, audit).await?;
-    tx.commit().await.map_err(failed)?;
-    Ok(true)
-}
-
-/// Inside a transaction; false when the device is not registered.
-pub(crate) async fn open_window_on(connection: &mut PgConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
     )
-    .execute(connection)
+    .execute(&mut *tx)
     .await
     .map_err(failed)?;
     if claimed.rows_affected() == 0 {

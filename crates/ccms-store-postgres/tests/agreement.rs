@@ -66,7 +66,8 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
         }
         Operation::Forget(before) => show(store.forget_answers(at(before)).await),
         Operation::Register(new) => show(store.register_device(new, &audit).await),
-        Operation::NotePending(note) => show(store.note_pending(&note).await),
+        Operation::NotePending(note) => show(store.note_pending(&[note]).await),
+        Operation::ForgetPending { before, attempts } => show(store.forget_pending(at(before), attempts).await),
         Operation::OpenWindow { device, until } => {
             show(store.open_claim_window(&device_id(device), at(until), &audit).await)
         }
@@ -74,7 +75,7 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
         Operation::SaveReported { device, version } => {
             show(store.save_reported(DeviceNo(device), &samples::reported(&version.to_string())).await)
         }
-        Operation::UseToken { device, generation } => show(store.use_token(DeviceNo(device), generation).await),
+        Operation::UseToken { device, generation } => show(store.use_tokens(&[(DeviceNo(device), generation)]).await),
         Operation::Revoke { device, at: when } => {
             let revoked = store.revoke_device(&device_id(device), at(when), &audit).await;
             // Which of them comes first is nobody's business.
@@ -86,7 +87,9 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
         Operation::OpenReclaim { device, until } => {
             show(store.open_reclaim_window(&device_id(device), at(until), &audit).await)
         }
-        Operation::Reclaim { device, at: when } => show(store.reclaim_device(DeviceNo(device), at(when), &audit).await),
+        Operation::Reclaim { device, at: when } => {
+            show(store.reclaim_device(DeviceNo(device), at(when), at(when), &audit).await)
+        }
         Operation::Swap { old, new, at: when } => {
             let swapped = store.swap_device(&device_id(old), &device_id(new), at(when), at(when + 9), &audit).await;
             show(swapped.map(|done| done.map(|s| Swapped { cancelled: sorted(s.cancelled), ..s })))

@@ -68,13 +68,13 @@ async fn devices(store: &dyn Store, audit: &AuditEntry) {
     assert_eq!((light.curated.name.as_str(), light.curated.zone.as_str()), (READ, READ));
     assert_eq!(store.lights().await.unwrap(), std::slice::from_ref(&light));
     let reported = Reported { name: Some(NUL.into()), firmware_version: Some(NUL.into()), ..Reported::default() };
-    store.note_pending(&PendingNote { device_id: samples::device_id(2), at: ALWAYS, reported }).await.unwrap();
+    store.note_pending(&[PendingNote { device_id: samples::device_id(2), at: ALWAYS, reported }]).await.unwrap();
     let asked = store.device(&samples::device_id(2)).await.unwrap().unwrap();
     assert_eq!(asked.reported.name.as_deref(), Some(READ));
     let claim = Claim { at: NEVER, ..samples::claim(device.no) };
     assert!(store.claim_device(&claim, audit).await.unwrap());
     assert!(store.open_reclaim_window(&device.id, ALWAYS, audit).await.unwrap());
-    assert!(store.reclaim_device(device.no, samples::at(1), audit).await.unwrap().is_some());
+    assert!(store.reclaim_device(device.no, samples::at(1), samples::at(1), audit).await.unwrap().is_some());
 
     let mut command = samples::command("ODD", &device, &light, CommandKind::Brightness(1), 0);
     command.reason = Some(NUL.into());

@@ -11,16 +11,19 @@ use crate::{SqliteStore, absence, audit, failed, orders, swap};
 
 #[async_trait]
 impl Credentials for SqliteStore {
-    async fn use_token(&self, device: DeviceNo, generation: i64) -> StoreResult<()> {
-        sqlx::query!(
-            "UPDATE devices SET token_used_gen = ?1 WHERE no = ?2 AND token_used_gen < ?1",
-            generation,
-            device.0
-        )
-        .execute(&self.writer)
-        .await
-        .map_err(failed)?;
-        Ok(())
+    async fn use_tokens(&self, used: &[(DeviceNo, i64)]) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
+        for (device, generation) in used {
+            sqlx::query!(
+                "UPDATE devices SET token_used_gen = ?1 WHERE no = ?2 AND token_used_gen < ?1",
+                generation,
+                device.0
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        }
+        tx.commit().await.map_err(failed)
     }
 
     async fn revoke_device(
@@ -87,15 +90,17 @@ impl Credentials for SqliteStore {
     async fn reclaim_device(
         &self,
         device: DeviceNo,
-        at: UtcMillis,
+        now: UtcMillis,
+        claimed_at: UtcMillis,
         audit: &AuditEntry,
     ) -> StoreResult<Option<DeviceRecord>> {
         let mut tx = self.begin().await?;
         let taken = sqlx::query!(
             "UPDATE devices SET epoch = epoch + 1, claimed_at = ?1, reclaim_until = NULL
-             WHERE no = ?2 AND state = 'claimed' AND reclaim_until > ?1",
-            at.0,
+             WHERE no = ?2 AND state = 'claimed' AND reclaim_until > ?3",
+            claimed_at.0,
             device.0,
+            now.0,
         )
         .execute(&mut *tx)
         .await

@@ -75,8 +75,15 @@ pub(crate) async fn make_registered(
     device_on(connection, id).await?.ok_or_else(|| StoreError::unavailable("the device is gone that was just written"))
 }
 
-pub(crate) async fn note_pending(store: &SqliteStore, note: &PendingNote) -> StoreResult<()> {
+pub(crate) async fn note_pending(store: &SqliteStore, notes: &[PendingNote]) -> StoreResult<()> {
     let mut tx = store.begin().await?;
+    for note in notes {
+        note_one(&mut tx, note).await?;
+    }
+    tx.commit().await.map_err(failed)
+}
+
+async fn note_one(connection: &mut SqliteConnection, note: &PendingNote) -> StoreResult<()> {
     let id = note.device_id.as_str();
     let counted = sqlx::query!(
         "UPDATE devices SET attempts = min(attempts + 1, 4294967295),
@@ -85,7 +92,7 @@ pub(crate) async fn note_pending(store: &SqliteStore, note: &PendingNote) -> Sto
         note.at.0,
         id,
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
     if counted.rows_affected() == 0 {
@@ -95,16 +102,34 @@ pub(crate) async fn note_pending(store: &SqliteStore, note: &PendingNote) -> Sto
             id,
             note.at.0,
         )
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await
         .map_err(failed)?;
     }
-    let device = device_on(&mut tx, &note.device_id).await?;
+    let device = device_on(connection, &note.device_id).await?;
     // What a claimed device said of itself is not for a stranger with its name to change.
     if let Some(open) = device.filter(|d| matches!(d.state, DeviceState::Pending | DeviceState::Registered)) {
-        write_reported(&mut tx, open.no, &note.reported).await?;
+        write_reported(connection, open.no, &note.reported).await?;
     }
-    tx.commit().await.map_err(failed)
+    Ok(())
+}
+
+pub(crate) async fn forget_pending(store: &SqliteStore, before: UtcMillis, attempts: u32) -> StoreResult<u64> {
+    let mut tx = store.begin().await?;
+    sqlx::query!(
+        "DELETE FROM devices WHERE state = 'pending' AND attempts <= ?2 AND coalesce(last_attempt_at, created_at) < ?1",
+        before.0,
+        attempts,
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    let left = sqlx::query_scalar!("SELECT count(*) AS \"left!\" FROM devices WHERE state = 'pending'")
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(left.unsigned_abs())
 }
 
 pub(crate) async fn open_claim_window(
@@ -114,6 +139,16 @@ pub(crate) async fn open_claim_window(
     audit: &AuditEntry,
 ) -> StoreResult<bool> {
     let mut tx = store.begin().await?;
+    if !open_window_on(&mut tx, id, until).await? {
+        return Ok(false);
+    }
+    audit::insert(&mut tx, audit).await?;
+    tx.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// Inside a transaction; false when the device is not registered.
+pub(crate) async fn open_window_on(connection: &mut SqliteConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
     let id = id.as_str();
     let opened = sqlx::query!(
         "UPDATE devices SET claim_until = ?, attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
@@ -121,7 +156,7 @@ pub(crate) async fn open_claim_window(
         until.0,
         id,
     )
-    .execute(&mut *tx)
+    .execute(connection)
     .await
     .map_err(failed)?;
     Ok(opened.rows_affected() > 0)
@@ -134,19 +169,9 @@ pub(crate) async fn claim(store: &SqliteStore, claim: &Claim, audit: &AuditEntry
              attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
          WHERE no = ? AND state = 'registered'",
         claim.at.0,
-    if !open_window_on(&mut tx, id, until).await? {
-        return Ok(false);
-    }
-    audit::insert(&mut tx, audit).await?;
-    tx.commit().await.map_err(failed)?;
-    Ok(true)
-}
-
-/// Inside a transaction; false when the device is not registered.
-pub(crate) async fn open_window_on(connection: &mut SqliteConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
         claim.device.0,
     )
-    .execute(connection)
+    .execute(&mut *tx)
     .await
     .map_err(failed)?;
     if claimed.rows_affected() == 0 {

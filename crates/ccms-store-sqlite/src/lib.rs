@@ -126,8 +126,11 @@ impl Store for SqliteStore {
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)> {
         enrolment::register(self, new, audit).await
     }
-    async fn note_pending(&self, note: &PendingNote) -> StoreResult<()> {
-        enrolment::note_pending(self, note).await
+    async fn note_pending(&self, notes: &[PendingNote]) -> StoreResult<()> {
+        enrolment::note_pending(self, notes).await
+    }
+    async fn forget_pending(&self, before: UtcMillis, attempts: u32) -> StoreResult<u64> {
+        enrolment::forget_pending(self, before, attempts).await
     }
     async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>> {
         devices::waiting(self, limit).await

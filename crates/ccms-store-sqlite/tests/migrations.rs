@@ -58,7 +58,7 @@ async fn a_database_of_the_first_release_is_brought_up() {
     assert_eq!(suspect.iter().map(|r| r.received_at).collect::<Vec<_>>(), [UtcMillis(6_000)]);
 
     // The chain begins behind the entries that are older than it.
-    store.use_token(DeviceNo(1), 7).await.unwrap();
+    store.use_tokens(&[(DeviceNo(1), 7)]).await.unwrap();
     store.revoke_device(&device.id, samples::at(0), &samples::audit("revoke")).await.unwrap().unwrap();
     store.write_audit(&samples::audit("later")).await.unwrap();
     let chain = store.audit_chain(0, 9).await.unwrap();

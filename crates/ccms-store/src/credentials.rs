@@ -8,8 +8,9 @@ use crate::{AuditEntry, DeviceRecord, LightRecord, StoreResult};
 
 #[async_trait]
 pub trait Credentials {
-    /// Notes that a token of this generation was presented. Raises `token_used_gen`, never lowers it.
-    async fn use_token(&self, device: DeviceNo, generation: i64) -> StoreResult<()>;
+    /// Notes, all in one transaction, that tokens of these generations were presented. Raises `token_used_gen`, never lowers
+    /// it; a device may be named more than once.
+    async fn use_tokens(&self, used: &[(DeviceNo, i64)]) -> StoreResult<()>;
 
     /// Voids a device's credentials: state revoked, epoch + 1, both windows closed, attempts answered (0), its live
     /// commands cancelled at `at`. Answers the device and the ids of those commands; `None` when there is no such device
@@ -34,11 +35,12 @@ pub trait Credentials {
     /// Lets a claimed device have fresh credentials without proof until `until`. False when it is not claimed.
     async fn open_reclaim_window(&self, id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> StoreResult<bool>;
 
-    /// Takes the reclaim window, once: epoch + 1, `claimed_at` = `at`, window closed. `None` when it is not open at `at`.
+    /// Takes the reclaim window, once: epoch + 1, `claimed_at` as given, window closed. `None` when it is not open at `now`.
     async fn reclaim_device(
         &self,
         device: DeviceNo,
-        at: UtcMillis,
+        now: UtcMillis,
+        claimed_at: UtcMillis,
         audit: &AuditEntry,
     ) -> StoreResult<Option<DeviceRecord>>;
 

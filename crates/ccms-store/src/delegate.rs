@@ -39,7 +39,8 @@ macro_rules! delegate_store {
             fn lights() -> Vec<LightRecord>;
             fn lights_of_device(device: DeviceNo) -> Vec<LightRecord>;
             fn register_device(new: NewDevice, audit: &AuditEntry) -> (DeviceRecord, LightRecord);
-            fn note_pending(note: &PendingNote) -> ();
+            fn note_pending(notes: &[PendingNote]) -> ();
+            fn forget_pending(before: UtcMillis, attempts: u32) -> u64;
             fn waiting_devices(limit: u32) -> Vec<DeviceRecord>;
             fn open_claim_window(id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> bool;
             fn claim_device(claim: &Claim, audit: &AuditEntry) -> bool;
@@ -57,11 +58,11 @@ macro_rules! delegate_store {
             fn audit(limit: u32) -> Vec<AuditEntry>;
         } { $($own)* }
         Credentials {
-            fn use_token(device: DeviceNo, generation: i64) -> ();
+            fn use_tokens(used: &[(DeviceNo, i64)]) -> ();
             fn revoke_device(id: &DeviceId, at: UtcMillis, audit: &AuditEntry) -> Option<(DeviceRecord, Vec<CommandId>)>;
             fn release_device(id: &DeviceId, claim_until: Option<UtcMillis>, audit: &AuditEntry) -> Option<DeviceRecord>;
             fn open_reclaim_window(id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> bool;
-            fn reclaim_device(device: DeviceNo, at: UtcMillis, audit: &AuditEntry) -> Option<DeviceRecord>;
+            fn reclaim_device(device: DeviceNo, now: UtcMillis, claimed_at: UtcMillis, audit: &AuditEntry) -> Option<DeviceRecord>;
             fn swap_device(
                 old: &DeviceId, new: &DeviceId, at: UtcMillis, claim_until: UtcMillis, audit: &AuditEntry
             ) -> Option<Swapped>;
@@ -75,14 +76,14 @@ macro_rules! delegate_store {
         }
         Alerts {
             fn raise_alert(raise: &AlertRaise) -> (AlertRecord, bool);
-            fn move_alert(
             fn raise_alert_once(raise: &AlertRaise, said: i64, keep: u32) -> Option<(AlertRecord, bool)>;
+            fn move_alert(
                 no: i64, to: AlertState, by: &str, at: UtcMillis, audit: &AuditEntry
             ) -> Option<AlertRecord>;
             fn alert(no: i64) -> Option<AlertRecord>;
             fn alerts(query: &AlertQuery) -> Vec<AlertRecord>;
-        }
             fn alerts_of_zone(zone: &str, query: &AlertQuery, reach: u32) -> (Vec<AlertRecord>, Option<i64>);
+        }
         Uploads {
             fn save_device_log(device: DeviceNo, at: UtcMillis, text: &str, keep: u32) -> ();
             fn device_logs(device: DeviceNo, limit: u32) -> Vec<DeviceLog>;

@@ -87,9 +87,13 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Syn
     /// took its place): it is turned into the registered device, with its attempts answered (0), under its epoch.
     async fn register_device(&self, new: NewDevice, audit: &AuditEntry) -> StoreResult<(DeviceRecord, LightRecord)>;
 
-    /// Notes an unknown device that asked to be let in: inserts it as [`DeviceState::Pending`] or counts one more attempt.
-    /// What it reports of itself replaces what is there, unless the device is claimed or revoked.
-    async fn note_pending(&self, note: &PendingNote) -> StoreResult<()>;
+    /// Notes, all in one transaction, devices that asked to be let in: each is inserted as [`DeviceState::Pending`] or one
+    /// more attempt of it is counted. What it reports of itself replaces what is there, unless the device is claimed or
+    /// revoked.
+    async fn note_pending(&self, notes: &[PendingNote]) -> StoreResult<()>;
+    /// Forgets pending devices that asked at most `attempts` times and not since `before`. Answers how many pending
+    /// devices are left. Their numbers are free again.
+    async fn forget_pending(&self, before: UtcMillis, attempts: u32) -> StoreResult<u64>;
     /// Devices that wait for a person: pending ones, and registered unclaimed ones whose `attempts` are above zero. The
     /// most recently seen first, at most `limit`.
     async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>>;

@@ -123,7 +123,7 @@ impl Ccms {
         why: &str,
     ) -> Result<Claimed, Refusal> {
         let reported = reported_of(request, &Reported::default());
-        self.store().note_pending(&PendingNote { device_id: id.clone(), at: now, reported }).await?;
+        self.inner().knocks.write(PendingNote { device_id: id.clone(), at: now, reported }).await?;
         Err(pending(why))
     }
 }

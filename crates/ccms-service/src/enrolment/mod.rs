@@ -115,10 +115,16 @@ impl Ccms {
             self.suspect_clone(device.no, now).await;
         }
         let signed = self.signed(&device.id, device.epoch, evidence);
-        let by_token = claims.filter(|_| standing == Some(Standing::Good) && signed != Signed::Wrongly);
+        let by_token = claims.filter(|_| standing == Some(Standing::Good));
         if by_token.is_some() || matches!(signed, Signed::ByDevice | Signed::ByFactory) {
             if let Some(claims) = by_token {
                 self.use_token(device.no, claims.generation).await?;
+            }
+            if signed == Signed::Wrongly {
+                // Its secret is damaged, and only fresh credentials cure that; what it says may be anybody's.
+                tracing::info!(device = %device.id, "configure with a good token and a wrong signature: nothing of it is kept");
+                self.inner().breaker.mended(device.no);
+                return Ok(Claimed { device: device.no, credentials: self.credentials(device.no, device.epoch, now) });
             }
             return self.renew(device, request, now).await;
         }
@@ -198,7 +204,7 @@ impl Ccms {
         let _one_at_a_time = self.enrolment_lane(&device.id).lock().await;
         let actor = format!("device {}", device.id);
         let audit = self.audit_entry(&actor, "device.reclaim", device.id.as_str(), json!({"epoch": device.epoch + 1}));
-        let Some(record) = self.store().reclaim_device(device.no, claimed_at(device, now), &audit).await? else {
+        let Some(record) = self.store().reclaim_device(device.no, now, claimed_at(device, now), &audit).await? else {
             return Ok(None);
         };
         let (no, epoch) = (record.no, record.epoch);

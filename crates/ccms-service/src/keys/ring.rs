@@ -88,20 +88,22 @@ impl Ring {
     /// Adds a key that signs from now on and drops those whose time is over. Works beside a running server, which looks at
     /// the file again and again.
     pub fn rotate(path: &Path, master: &MasterKey, overlap_s: i64, now: UtcMillis) -> Result<Self, KeyError> {
-        Self::begin_rotation(path, master, overlap_s, now)?.finish()
+        Self::begin_rotation(path, master, overlap_s, now, |from| now.since(from))?.finish()
     }
 
     /// Decides a rotation without doing it yet, so that it can be recorded first. Two at once wait for each other.
+    /// `elapsed_ms` as for [`Ring::verifying`]: what a running server still takes must not be dropped.
     pub fn begin_rotation(
         path: &Path,
         master: &MasterKey,
         overlap_s: i64,
         now: UtcMillis,
+        elapsed_ms: impl Fn(UtcMillis) -> i64,
     ) -> Result<Rotation, KeyError> {
         let alone = lock(path)?;
         let mut ring = Self::load(path)?.unwrap_or_else(|| Self::derived(master, now));
         ring.add(MasterKey::random().0, now);
-        ring.keys = ring.verifying(overlap_s, |from| now.since(from)).cloned().collect();
+        ring.keys = ring.verifying(overlap_s, elapsed_ms).cloned().collect();
         if ring.keys.len() > KEYS_MAX {
             return Err(KeyError::Full { path: path.display().to_string(), max: KEYS_MAX });
         }
@@ -248,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_keeps_what_no_server_was_there_to_replace() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, master) = (dir.path().join("token-keys"), MasterKey([7; 32]));
+        Ring::load_or_create(&path, &master, START).unwrap();
+        Ring::rotate(&path, &master, OVERLAP_S, START).unwrap();
+        // Sixty days, of which the server was away for thirty.
+        let now = START.plus_seconds(60 * 86_400);
+        let elapsed = |from: UtcMillis| now.since(from) - 30 * 86_400_000;
+        let kept = Ring::begin_rotation(&path, &master, OVERLAP_S, now, elapsed).unwrap().finish().unwrap();
+        assert_eq!(kept.keys().map(|(k, _)| k.kid.as_str()).collect::<Vec<_>>(), ["1", "2", "3"]);
+        let dropped = Ring::rotate(&path, &master, OVERLAP_S, now).unwrap();
+        assert_eq!(dropped.keys().map(|(k, _)| k.kid.as_str()).collect::<Vec<_>>(), ["2", "3", "4"]);
+    }
+
+    #[test]
     fn the_file_is_private_and_a_broken_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token-keys");
@@ -288,7 +305,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, master) = (dir.path().join("token-keys"), MasterKey([7; 32]));
         Ring::load_or_create(&path, &master, START).unwrap();
-        let begun = Ring::begin_rotation(&path, &master, OVERLAP_S, START).unwrap();
+        let begun = Ring::begin_rotation(&path, &master, OVERLAP_S, START, |from| START.since(from)).unwrap();
         assert_eq!(begun.ring().newest().kid, "2");
         drop(begun);
         assert_eq!(kids(&Ring::load(&path).unwrap().unwrap(), START), ["1"]);

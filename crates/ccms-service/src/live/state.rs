@@ -70,11 +70,15 @@ pub(crate) enum Drawn {
 impl LiveCommand {
     /// Whether a poll at `now` gets it: pending, in time, and not handed out a moment ago.
     pub fn is_due(&self, now: UtcMillis) -> bool {
-        let rested =
-            self.handed_out_at.is_none_or(|at| now.since(at) >= i64::from(limits::REDELIVERY_INTERVAL_S) * 1000);
+        let rest_ms = i64::from(limits::REDELIVERY_INTERVAL_S) * 1000;
+        // Handed out in the future: the clock was set back, and nobody waits for it to catch up.
+        let rested = self.handed_out_at.is_none_or(|at| !(0..rest_ms).contains(&now.since(at)));
         self.command.state.is_pending() && !self.command.is_expired(now) && rested
     }
 }
+
+/// A contact so much older than the last one is no straggler: the server's clock was set back.
+const CLOCK_SET_BACK_MS: i64 = 60_000;
 
 fn slot<T>(list: &mut Vec<Option<T>>, no: u32) -> &mut Option<T> {
     let index = no.saturating_sub(1) as usize;
@@ -222,7 +226,9 @@ impl State {
         let index = (no.0 as usize).wrapping_sub(1);
         let Some(device) = self.devices.get_mut(index).and_then(Option::as_mut) else { return };
         let first = device.last_contact.is_none();
-        device.last_contact = device.last_contact.max(Some(at));
+        // What comes a little out of order does not rewind it; a clock that was set back does.
+        let ahead = device.last_contact.is_some_and(|last| last.since(at) > CLOCK_SET_BACK_MS);
+        device.last_contact = if ahead { Some(at) } else { device.last_contact.max(Some(at)) };
         if first {
             self.touched.extend(&device.lights);
         }
@@ -253,12 +259,6 @@ impl State {
         device.commands.iter().filter(confirmed).map(|c| c.command.id.clone()).collect()
     }
 
-    /// Takes a step in a command's life that is on disk. A command that is over leaves memory.
-    pub fn command_changed(&mut self, id: &CommandId, event: CommandEvent, now: UtcMillis) {
-        let Some(device) = self.command_owner(id).and_then(|no| self.device_mut(no)) else { return };
-        let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
-        let held = &mut device.commands[at];
-        if let Some(next) = held.command.state.after(event) {
     /// Takes a step in a command's life that is on disk, with what the device said of it.
     pub fn command_stepped(&mut self, step: &CommandChange, event: CommandEvent) {
         if let Some(device) = self.command_owner(&step.id).and_then(|no| self.device_mut(no))
@@ -270,43 +270,49 @@ impl State {
         self.command_changed(&step.id, event, step.at);
     }
 
+    /// Takes a step in a command's life that is on disk. A command that is over leaves memory.
+    pub fn command_changed(&mut self, id: &CommandId, event: CommandEvent, now: UtcMillis) {
+        let Some(device) = self.command_owner(id).and_then(|no| self.device_mut(no)) else { return };
+        let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
+        let held = &mut device.commands[at];
+        let mut told = None;
+        if let Some(next) = held.command.state.after(event) {
             held.command.state = next;
             if event == CommandEvent::Delivered {
                 held.command.delivered_at.get_or_insert(now);
             }
+            if !next.is_live() {
+                held.command.finished_at = Some(now);
+            }
+            told = Some(Happening::Command(Box::new(held.command.clone())));
         }
-        let mut told = None;
         let light_no = held.command.light_no;
         if !held.command.state.is_live() {
             let over = device.commands.remove(at).command;
             self.device_by_command.remove(id);
             if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
-            if !next.is_live() {
-                held.command.finished_at = Some(now);
-            }
-            told = Some(Happening::Command(Box::new(held.command.clone())));
                 self.note_executed(light_no, vec![over]);
             }
         }
+        self.happened.extend(told);
         self.touched.insert(light_no);
     }
 
     /// Takes a command as the store has it. One that is over leaves memory.
     pub fn command_is(&mut self, command: Command) {
         let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
-        self.happened.extend(told);
         let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
         let (id, light_no) = (command.id.clone(), command.light_no);
+        if command.state != device.commands[at].command.state {
+            self.happened.push(Happening::Command(Box::new(command.clone())));
+        }
+        let Some(device) = self.device_mut(command.device_no) else { return };
         if command.state.is_live() {
             device.commands[at].command = command;
         } else {
             device.commands.remove(at);
             self.device_by_command.remove(&id);
             if command.state == CommandState::Executed {
-        if command.state != device.commands[at].command.state {
-            self.happened.push(Happening::Command(Box::new(command.clone())));
-        }
-        let Some(device) = self.device_mut(command.device_no) else { return };
                 self.note_executed(light_no, vec![command]);
             }
         }
@@ -339,12 +345,6 @@ impl State {
         self.touched.insert(no);
     }
 
-    pub fn take_touched(&mut self) -> BTreeSet<LightNo> {
-        std::mem::take(&mut self.touched)
-    }
-
-    /// How the light is drawn now, if that differs from what the map was last told.
-    pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<Drawn> {
     pub fn happens(&mut self, happening: Happening) {
         self.happened.push(happening);
     }
@@ -353,6 +353,12 @@ impl State {
         std::mem::take(&mut self.happened)
     }
 
+    pub fn take_touched(&mut self) -> BTreeSet<LightNo> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// How the light is drawn now, if that differs from what the map was last told.
+    pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<Drawn> {
         let looks = self.mark_state(self.light(no)?, now);
         let before = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?.published.replace(looks);
         match before {

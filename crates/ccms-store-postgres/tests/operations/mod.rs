@@ -50,6 +50,10 @@ pub enum Operation {
     Forget(i64),
     Register(NewDevice),
     NotePending(PendingNote),
+    ForgetPending {
+        before: i64,
+        attempts: u32,
+    },
     OpenWindow {
         device: u32,
         until: i64,
@@ -175,6 +179,7 @@ fn credentials() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => new_device().prop_map(Register),
         2 => (device(), at()).prop_map(|(n, seconds)| NotePending(samples::note(n, seconds))),
+        1 => (at(), 1..4_u32).prop_map(|(before, attempts)| ForgetPending { before, attempts }),
         1 => (device(), at()).prop_map(|(device, until)| OpenWindow { device, until }),
         4 => few().prop_map(Claim),
         1 => (device(), any::<u8>()).prop_map(|(device, version)| SaveReported { device, version }),

@@ -21,15 +21,17 @@ pub async fn the_highest_generation_stays(database: Arc<dyn Database>) {
     let (other, _) = claimed(&*store, 2).await;
     assert_eq!(first.token_used_gen, 0);
     for (presented, highest) in [(5, 5), (i64::MAX - 1, i64::MAX - 1), (7, i64::MAX - 1), (0, i64::MAX - 1)] {
-        store.use_token(first.no, presented).await.unwrap();
+        store.use_tokens(&[(first.no, presented)]).await.unwrap();
         assert_eq!(device(&*store, 1).await.token_used_gen, highest);
     }
-    store.use_token(DeviceNo(77), 9).await.unwrap();
+    store.use_tokens(&[]).await.unwrap();
+    store.use_tokens(&[(DeviceNo(77), 9), (other.no, 2), (other.no, 3), (other.no, 1)]).await.unwrap();
+    assert_eq!(device(&*store, 2).await.token_used_gen, 3, "the highest of one batch");
 
     let tasks: Vec<_> = (1..=16)
         .map(|generation| {
             let (store, no) = (store.clone(), other.no);
-            tokio::spawn(async move { store.use_token(no, generation).await.unwrap() })
+            tokio::spawn(async move { store.use_tokens(&[(no, generation)]).await.unwrap() })
         })
         .collect();
     for task in tasks {
@@ -45,8 +47,8 @@ pub async fn revoking_voids_everything_once(database: Arc<dyn Database>) {
     let all = [command("A", &before, &light, ON, 1), command("B", &before, &light, CommandKind::Brightness(9), 2)];
     store.enqueue_commands(&all, &audit("command")).await.unwrap();
     store.enqueue_commands(&[command("C", &other, &other_light, ON, 3)], &audit("command")).await.unwrap();
-    store.use_token(before.no, 44).await.unwrap();
-    store.note_pending(&note(1, 70)).await.unwrap();
+    store.use_tokens(&[(before.no, 44)]).await.unwrap();
+    store.note_pending(&[note(1, 70)]).await.unwrap();
     assert!(store.open_reclaim_window(&before.id, at(900), &audit("window")).await.unwrap());
 
     let (revoked, mut cancelled) = store.revoke_device(&before.id, at(80), &audit("revoke")).await.unwrap().unwrap();
@@ -80,11 +82,11 @@ pub async fn revoking_voids_everything_once(database: Arc<dyn Database>) {
 
 pub async fn one_that_was_refused_can_be_registered_later(database: Arc<dyn Database>) {
     let store = database.open().await;
-    store.note_pending(&note(1, 10)).await.unwrap();
+    store.note_pending(&[note(1, 10)]).await.unwrap();
     let (rejected, _) = store.revoke_device(&device_id(1), at(20), &audit("reject")).await.unwrap().unwrap();
     assert_eq!((rejected.state, rejected.epoch, rejected.attempts), (DeviceState::Revoked, 1, 0));
     assert_eq!(store.waiting_devices(9).await.unwrap(), []);
-    store.note_pending(&note(1, 30)).await.unwrap();
+    store.note_pending(&[note(1, 30)]).await.unwrap();
     assert_eq!(store.waiting_devices(9).await.unwrap(), [], "whoever was refused does not wait");
     let (device, light) = registered(&*store, 1).await;
     assert_eq!((device.no, device.state, device.epoch), (rejected.no, DeviceState::Registered, 1), "never down");
@@ -100,7 +102,7 @@ pub async fn release_needs_a_light_and_credentials(database: Arc<dyn Database>) 
     let store = database.open().await;
     let release = async |n| store.release_device(&device_id(n), Some(at(700)), &audit("release")).await.unwrap();
     assert_eq!(release(1).await, None, "unknown");
-    store.note_pending(&note(1, 10)).await.unwrap();
+    store.note_pending(&[note(1, 10)]).await.unwrap();
     assert_eq!(release(1).await, None, "pending");
     store.revoke_device(&device_id(1), at(20), &audit("reject")).await.unwrap();
     assert_eq!(release(1).await, None, "revoked, and no light");
@@ -109,7 +111,7 @@ pub async fn release_needs_a_light_and_credentials(database: Arc<dyn Database>) 
     assert_eq!(actions(&*store).await, ["device.register", "reject"]);
 
     let (before, _) = claimed(&*store, 2).await;
-    store.note_pending(&note(2, 30)).await.unwrap();
+    store.note_pending(&[note(2, 30)]).await.unwrap();
     store.open_reclaim_window(&before.id, at(900), &audit("window")).await.unwrap();
     let released = release(2).await.unwrap();
     let expected = DeviceRecord {
@@ -134,10 +136,11 @@ pub async fn a_reclaim_window_is_taken_once(database: Arc<dyn Database>) {
     let open = async |n| store.open_reclaim_window(&device_id(n), at(100), &audit("window")).await.unwrap();
     assert!(!open(9).await, "unknown");
     assert!(!open(1).await, "nobody claimed it");
-    assert_eq!(store.reclaim_device(registered.no, at(1), &audit("reclaim")).await.unwrap(), None);
+    assert_eq!(store.reclaim_device(registered.no, at(1), at(1), &audit("reclaim")).await.unwrap(), None);
 
     let (before, _) = claimed(&*store, 2).await;
-    let reclaim = async |seconds| store.reclaim_device(before.no, at(seconds), &audit("reclaim")).await.unwrap();
+    let reclaim =
+        async |seconds| store.reclaim_device(before.no, at(seconds), at(seconds), &audit("reclaim")).await.unwrap();
     assert_eq!(reclaim(70).await, None, "no window");
     assert!(open(2).await);
     assert_eq!(device(&*store, 2).await.reclaim_until, Some(at(100)));
@@ -146,14 +149,14 @@ pub async fn a_reclaim_window_is_taken_once(database: Arc<dyn Database>) {
     let tries: Vec<_> = (0..8)
         .map(|_| {
             let (store, no) = (store.clone(), before.no);
-            tokio::spawn(async move { store.reclaim_device(no, at(99), &audit("reclaim")).await.unwrap() })
+            tokio::spawn(async move { store.reclaim_device(no, at(99), at(5_000), &audit("reclaim")).await.unwrap() })
         })
         .collect();
     let mut won = Vec::new();
     for attempt in tries {
         won.extend(attempt.await.unwrap());
     }
-    let expected = DeviceRecord { epoch: 1, claimed_at: Some(at(99)), ..before };
+    let expected = DeviceRecord { epoch: 1, claimed_at: Some(at(5_000)), ..before };
     assert_eq!(won, std::slice::from_ref(&expected), "of eight at once");
     assert_eq!(device(&*store, 2).await, expected, "the window is used up");
     assert_eq!(actions(&*store).await[..2], ["reclaim", "window"]);
@@ -161,7 +164,7 @@ pub async fn a_reclaim_window_is_taken_once(database: Arc<dyn Database>) {
 
 pub async fn registering_again_meets_a_race(database: Arc<dyn Database>) {
     let store = database.open().await;
-    store.note_pending(&note(1, 10)).await.unwrap();
+    store.note_pending(&[note(1, 10)]).await.unwrap();
     store.revoke_device(&device_id(1), at(20), &audit("reject")).await.unwrap();
     let tries: Vec<_> = (0..8)
         .map(|_| {

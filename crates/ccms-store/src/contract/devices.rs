@@ -73,8 +73,8 @@ pub async fn a_taken_id_changes_nothing(database: Arc<dyn Database>) {
 
 pub async fn pending_devices_are_counted_and_become_registered(database: Arc<dyn Database>) {
     let store = database.open().await;
-    store.note_pending(&note(1, 10)).await.unwrap();
-    store.note_pending(&note(1, 20)).await.unwrap();
+    store.note_pending(&[note(1, 10)]).await.unwrap();
+    store.note_pending(&[note(1, 20)]).await.unwrap();
     let pending = store.device(&device_id(1)).await.unwrap().unwrap();
     assert_eq!((pending.no, pending.state, pending.attempts), (DeviceNo(1), DeviceState::Pending, 2));
     assert_eq!((pending.first_attempt_at, pending.last_attempt_at), (Some(at(10)), Some(at(20))));
@@ -82,7 +82,7 @@ pub async fn pending_devices_are_counted_and_become_registered(database: Arc<dyn
     assert_eq!(pending.reported, reported("1.20"), "what it said last");
     assert_eq!(store.lights().await.unwrap(), [], "a pending device has no light");
 
-    store.note_pending(&note(2, 30)).await.unwrap();
+    store.note_pending(&[note(2, 30)]).await.unwrap();
     let (device, light) = registered(&*store, 1).await;
     assert_eq!((device.no, device.state, device.created_at), (DeviceNo(1), DeviceState::Registered, at(1)));
     assert_eq!((device.attempts, device.first_attempt_at, device.last_attempt_at), (0, None, None), "answered");
@@ -91,6 +91,26 @@ pub async fn pending_devices_are_counted_and_become_registered(database: Arc<dyn
     assert_eq!(store.device(&device_id(1)).await.unwrap(), Some(device));
     assert_eq!(store.device(&device_id(2)).await.unwrap().unwrap().no, DeviceNo(2), "no number lost by asking twice");
     assert_eq!(registered(&*store, 3).await.0.no, DeviceNo(3));
+}
+
+pub async fn a_crowd_at_the_door_is_one_write_and_forgotten_by_rules(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    store.note_pending(&[]).await.unwrap();
+    let crowd: Vec<_> = (1..=5).map(|n| note(n, i64::from(n) * 10)).chain([note(3, 60)]).collect();
+    store.note_pending(&crowd).await.unwrap();
+    let third = store.device(&device_id(3)).await.unwrap().unwrap();
+    assert_eq!((third.attempts, third.last_attempt_at), (2, Some(at(60))));
+    registered(&*store, 1).await;
+    store.revoke_device(&device_id(2), at(70), &audit("reject")).await.unwrap().unwrap();
+
+    assert_eq!(store.forget_pending(at(50), 1).await.unwrap(), 2, "the fourth is over, the fifth was there just now");
+    let known = async |n| store.device(&device_id(n)).await.unwrap().map(|d| d.state);
+    assert_eq!((known(4).await, known(5).await), (None, Some(DeviceState::Pending)));
+    assert_eq!(store.forget_pending(at(61), 1).await.unwrap(), 1, "the third asked twice");
+    assert_eq!(store.forget_pending(at(61), u32::MAX).await.unwrap(), 0);
+    assert_eq!((known(1).await, known(2).await), (Some(DeviceState::Registered), Some(DeviceState::Revoked)));
+    store.note_pending(&[note(4, 90)]).await.unwrap();
+    assert_eq!(known(4).await, Some(DeviceState::Pending), "it may come back");
 }
 
 pub async fn waiting_shows_the_last_seen_first(database: Arc<dyn Database>) {
@@ -102,7 +122,7 @@ pub async fn waiting_shows_the_last_seen_first(database: Arc<dyn Database>) {
     let (claimed, _) = registered(&*store, 3).await;
     assert!(store.claim_device(&claim(claimed.no), &audit("claim")).await.unwrap());
     for (n, seconds) in [(1, 10), (4, 20), (5, 30), (3, 40), (4, 50)] {
-        store.note_pending(&note(n, seconds)).await.unwrap();
+        store.note_pending(&[note(n, seconds)]).await.unwrap();
     }
     let ids = |waiting: Vec<DeviceRecord>| waiting.into_iter().map(|d| d.id).collect::<Vec<_>>();
     assert_eq!(ids(store.waiting_devices(10).await.unwrap()), [device_id(4), device_id(5), device_id(1)]);
@@ -114,12 +134,12 @@ pub async fn a_claim_window_opens_only_for_a_registered_device(database: Arc<dyn
     let store = database.open().await;
     let open = async |n| store.open_claim_window(&device_id(n), at(99), &audit("window")).await.unwrap();
     assert!(!open(1).await, "unknown");
-    store.note_pending(&note(1, 10)).await.unwrap();
+    store.note_pending(&[note(1, 10)]).await.unwrap();
     assert!(!open(1).await, "pending");
     assert_eq!(actions(&*store).await, [""; 0]);
 
     let (device, _) = registered(&*store, 1).await;
-    store.note_pending(&note(1, 20)).await.unwrap();
+    store.note_pending(&[note(1, 20)]).await.unwrap();
     assert!(open(1).await);
     let opened = store.device(&device_id(1)).await.unwrap().unwrap();
     assert_eq!((opened.claim_until, opened.attempts), (Some(at(99)), 0), "the window answers the attempts");
@@ -134,7 +154,7 @@ pub async fn a_device_is_claimed_once(database: Arc<dyn Database>) {
     let store = database.open().await;
     let (device, _) = registered(&*store, 1).await;
     assert!(!store.claim_device(&claim(DeviceNo(77)), &audit("claim")).await.unwrap(), "unknown");
-    store.note_pending(&note(2, 1)).await.unwrap();
+    store.note_pending(&[note(2, 1)]).await.unwrap();
     assert!(!store.claim_device(&claim(DeviceNo(2)), &audit("claim")).await.unwrap(), "pending");
 
     let tries: Vec<_> = (0..8)
@@ -165,7 +185,7 @@ pub async fn reported_facts_are_replaced_but_not_by_strangers(database: Arc<dyn 
     assert_eq!(saved.reported, less);
     assert_eq!(store.lights().await.unwrap(), [light], "what people curated stays");
 
-    store.note_pending(&note(1, 500)).await.unwrap();
+    store.note_pending(&[note(1, 500)]).await.unwrap();
     let noted = store.device(&device.id).await.unwrap().unwrap();
     assert_eq!(noted.reported, less, "someone with the name of a claimed device");
     assert_eq!((noted.state, noted.attempts), (DeviceState::Claimed, 1));
@@ -177,7 +197,7 @@ pub async fn many_registrations_at_once_get_different_numbers(database: Arc<dyn 
         .map(|n| {
             let store = store.clone();
             tokio::spawn(async move {
-                store.note_pending(&note(n, 1)).await.unwrap();
+                store.note_pending(&[note(n, 1)]).await.unwrap();
                 registered(&*store, n).await
             })
         })

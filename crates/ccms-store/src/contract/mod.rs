@@ -65,7 +65,8 @@ macro_rules! contract_tests {
             people: emails_are_unique_whatever_the_case, users_are_found_by_address_and_number,
                 sessions_end_at_their_time, a_session_id_is_taken_once;
             devices: numbers_are_dense_and_lights_get_the_next_free_name, a_taken_id_changes_nothing,
-                pending_devices_are_counted_and_become_registered, waiting_shows_the_last_seen_first,
+                pending_devices_are_counted_and_become_registered,
+                a_crowd_at_the_door_is_one_write_and_forgotten_by_rules, waiting_shows_the_last_seen_first,
                 a_claim_window_opens_only_for_a_registered_device, a_device_is_claimed_once,
                 reported_facts_are_replaced_but_not_by_strangers, many_registrations_at_once_get_different_numbers;
             readings: every_field_comes_back, a_row_is_stored_once, positions_grow_and_the_log_pages,

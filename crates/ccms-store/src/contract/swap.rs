@@ -59,7 +59,7 @@ pub async fn lights_move_and_the_old_one_is_void(database: Arc<dyn Database>) {
 pub async fn the_new_one_may_have_asked_already(database: Arc<dyn Database>) {
     let store = database.open().await;
     let (old, _) = claimed(&*store, 1).await;
-    store.note_pending(&note(2, 10)).await.unwrap();
+    store.note_pending(&[note(2, 10)]).await.unwrap();
     let done = swap(&*store, 1, 2).await.unwrap().unwrap();
     assert_eq!((done.new.state, done.new.attempts), (DeviceState::Registered, 0));
     assert_eq!((done.new.first_attempt_at, done.new.last_attempt_at), (None, None));
@@ -77,7 +77,7 @@ pub async fn the_new_one_may_have_asked_already(database: Arc<dyn Database>) {
 pub async fn what_cannot_be_swapped_stays(database: Arc<dyn Database>) {
     let store = database.open().await;
     assert_eq!(swap(&*store, 1, 2).await.unwrap(), None, "unknown");
-    store.note_pending(&note(1, 10)).await.unwrap();
+    store.note_pending(&[note(1, 10)]).await.unwrap();
     assert_eq!(swap(&*store, 1, 2).await.unwrap(), None, "it drives no light");
     assert_eq!(store.device(&device_id(2)).await.unwrap(), None, "nothing was made for it");
 

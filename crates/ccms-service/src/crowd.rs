@@ -1,0 +1,124 @@
+//! Small writes that come in crowds: a fleet that returns after a power cut shows thousands of new tokens within a minute, and
+//! anybody may knock with an invented id. What arrives while one batch is committed is the next batch, so a crowd costs
+//! few flushes, and each writer still returns only when its own is on disk.
+use std::future::Future;
+
+use ccms_store::{StoreError, StoreResult};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Writes that wait for their batch; further ones wait at the entrance.
+const WAITING_MAX: usize = 4_096;
+/// Writes in one transaction.
+const BATCH_MAX: usize = 512;
+
+type Place<T> = (T, oneshot::Sender<bool>);
+
+/// The entrance of one kind of write.
+#[derive(Debug)]
+pub(crate) struct Crowd<T>(mpsc::Sender<Place<T>>);
+
+impl<T: Send + 'static> Crowd<T> {
+    /// `write` commits a batch; `what` names it in the log. Runs until `stop`; what waits then is still written.
+    pub fn start<F>(
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+        what: &'static str,
+        write: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = StoreResult<()>> + Send,
+    {
+        let (entrance, mut waiting) = mpsc::channel::<Place<T>>(WAITING_MAX);
+        tasks.spawn(async move {
+            let mut batch = Vec::new();
+            loop {
+                let received = tokio::select! {
+                    biased;
+                    n = waiting.recv_many(&mut batch, BATCH_MAX) => n,
+                    () = stop.cancelled(), if !waiting.is_closed() => { waiting.close(); continue }
+                };
+                if received == 0 {
+                    break;
+                }
+                let (items, places): (Vec<T>, Vec<_>) = batch.drain(..).unzip();
+                let written = write(items).await;
+                if let Err(error) = &written {
+                    tracing::error!(%error, what, writes = received, "a batch of small writes was not stored");
+                }
+                for place in places {
+                    // The requester may have hung up; its write is done all the same.
+                    let _ = place.send(written.is_ok());
+                }
+            }
+        });
+        Self(entrance)
+    }
+
+    /// Returns when `item` is on disk.
+    pub async fn write(&self, item: T) -> StoreResult<()> {
+        let (done, written) = oneshot::channel();
+        let gone = || StoreError::unavailable("the server is stopping");
+        self.0.send((item, done)).await.map_err(|_| gone())?;
+        if written.await.map_err(|_| gone())? {
+            Ok(())
+        } else {
+            Err(StoreError::unavailable("the batch was not stored"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_arrives_during_a_commit_is_one_batch_and_a_stop_loses_nothing() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (open, seen) = (gate.clone(), batches.clone());
+        let crowd = Arc::new(Crowd::start(&tasks, stop.clone(), "numbers", move |items: Vec<u32>| {
+            let (gate, batches) = (gate.clone(), batches.clone());
+            async move {
+                gate.acquire().await.unwrap().forget();
+                let fine = !items.contains(&99);
+                batches.lock().unwrap().push(items);
+                if fine { Ok(()) } else { Err(StoreError::unavailable("99")) }
+            }
+        }));
+        let write = |n| {
+            let crowd = crowd.clone();
+            tokio::spawn(async move { crowd.write(n).await.is_ok() })
+        };
+        let first = write(0);
+        while crowd.0.capacity() != WAITING_MAX || seen.lock().unwrap().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        let rest: Vec<_> = (1..=40).map(write).collect();
+        while crowd.0.capacity() != WAITING_MAX - 40 {
+            tokio::task::yield_now().await;
+        }
+        open.add_permits(2);
+        assert!(first.await.unwrap());
+        for one in rest {
+            assert!(one.await.unwrap());
+        }
+        assert_eq!(seen.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [1, 40]);
+        let (bad, good) = (write(99), write(100));
+        while crowd.0.capacity() == WAITING_MAX {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        open.add_permits(2);
+        tasks.close();
+        tasks.wait().await;
+        let _ = (bad.await.unwrap(), good.await.unwrap());
+        assert_eq!(seen.lock().unwrap().iter().flatten().filter(|n| **n >= 99).count(), 2, "both were tried");
+        assert!(crowd.write(5).await.is_err(), "closed");
+    }
+}
