@@ -14,7 +14,8 @@
 //! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
-//! [`durability`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`rights`], [`night`] (virtual time), [`ledger`]
+//! [`durability`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`], [`night`] (virtual
+//! time), [`ledger`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -50,6 +51,7 @@ mod logs;
 mod matrix;
 mod metrics;
 mod night;
+mod people;
 mod pseudocode;
 mod reclaim;
 mod rights;

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api_keys::RecentKeys;
 use crate::approval::Strangers;
+use crate::attempts::Attempts;
 use crate::breaker::Breaker;
 use crate::clock::Clock;
 use crate::crowd::Crowd;
@@ -19,7 +20,6 @@ use crate::intake::Intake;
 use crate::keys::TokenKeys;
 use crate::live::Live;
 use crate::live::feed::Feed;
-use crate::people::Failures;
 use crate::settings::Settings;
 use crate::silence::Absences;
 use crate::sun::CityTime;
@@ -40,7 +40,7 @@ pub(crate) struct Inner {
     pub feed: Feed,
     pub intake: Intake,
     pub city_time: CityTime,
-    pub failures: Failures,
+    pub attempts: Attempts,
     pub hash_permits: Semaphore,
     pub breaker: Breaker,
     pub absences: Absences,
@@ -122,10 +122,6 @@ impl Ccms {
 
     pub(crate) fn keys(&self) -> &TokenKeys {
         &self.0.keys
-    }
-
-    pub(crate) fn failures(&self) -> &Failures {
-        &self.0.failures
     }
 
     pub(crate) fn hash_permits(&self) -> &Semaphore {

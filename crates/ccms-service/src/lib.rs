@@ -30,6 +30,7 @@ mod acks;
 mod alerts;
 pub mod api_keys;
 mod approval;
+mod attempts;
 mod breaker;
 pub mod catalogue;
 mod ccms;

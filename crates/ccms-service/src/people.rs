@@ -1,7 +1,4 @@
 //! Who signs in. What each may do is the table in `permission`.
-use std::collections::HashMap;
-use std::sync::Mutex;
-
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -42,41 +39,8 @@ pub const SESSION_USER_KEY: &str = "user_id";
 /// Characters of a password; the upper bound keeps hashing time bounded.
 pub const PASSWORD_CHARS_MIN: usize = 10;
 pub const PASSWORD_CHARS_MAX: usize = 200;
-/// Failed sign-ins of one account before it has to wait, and for how long after each further one.
-const FREE_FAILURES: u32 = 5;
-const WAIT_PER_FAILURE_S: u32 = 5;
-const WAIT_MAX_S: u32 = 300;
-/// Accounts whose failures are remembered.
-const FAILURES_KEPT_MAX: usize = 10_000;
-
-/// Failed sign-ins, by account.
-#[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<String, (u32, UtcMillis)>>);
-
-impl Failures {
-    fn wait_s(&self, email: &str, now: UtcMillis) -> Option<u32> {
-        let map = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        let (count, last) = map.get(email)?;
-        let wait = (count.saturating_sub(FREE_FAILURES - 1) * WAIT_PER_FAILURE_S).min(WAIT_MAX_S);
-        let left = i64::from(wait) - now.since(*last) / 1000;
-        (*count >= FREE_FAILURES && left > 0).then_some(left as u32)
-    }
-
-    fn note(&self, email: &str, now: UtcMillis, failed: bool) {
-        let mut map = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if !failed {
-            map.remove(email);
-            return;
-        }
-        if map.len() >= FAILURES_KEPT_MAX {
-            map.retain(|_, (_, last)| now.since(*last) < i64::from(WAIT_MAX_S) * 1000);
-        }
-        if map.len() < FAILURES_KEPT_MAX || map.contains_key(email) {
-            let entry = map.entry(email.to_owned()).or_insert((0, now));
-            *entry = (entry.0 + 1, now);
-        }
-    }
-}
+/// Bytes of an e-mail address (RFC 5321).
+const EMAIL_BYTES_MAX: usize = 254;
 
 /// A person to be, checked, with the password hashed: 20 ms and 19 MiB, so not on an async thread.
 ///
@@ -90,7 +54,10 @@ pub fn new_user(
     now: UtcMillis,
 ) -> Result<NewUser, ServiceError> {
     let email = email.trim().to_lowercase();
-    if !email.contains('@') || email.len() > 254 || email.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if !email.contains('@')
+        || email.len() > EMAIL_BYTES_MAX
+        || email.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
         return Err(ServiceError::Invalid { field: "email", message: "This is not an e-mail address.".into() });
     }
     Ok(NewUser { email, role, zone, password_hash: hash_password(password)?, created_at: now })
@@ -130,18 +97,32 @@ impl Ccms {
     /// [`ServiceError::SignInRefused`] whatever was wrong, [`ServiceError::SignInLater`] after too many failures.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Person, ServiceError> {
         let email = email.trim().to_lowercase();
-        if let Some(seconds) = self.failures().wait_s(&email, self.now()) {
-            return Err(ServiceError::SignInLater { seconds });
+        if email.len() > EMAIL_BYTES_MAX {
+            return Err(ServiceError::SignInRefused);
         }
-        let user = self.store().user_by_email(&email).await?;
-        // An unknown account costs the same hash as a known one, so that time does not tell which exist.
-        let hash = user.as_ref().map_or_else(|| UNKNOWN_HASH.to_owned(), |u| u.password_hash.clone());
-        let right = self.verify(password.to_owned(), hash).await?;
-        let person = user.filter(|_| right).map(Person::from);
-        self.failures().note(&email, self.now(), person.is_none());
+        let attempts = &self.inner().attempts;
+        attempts.begin(&email, self.clock().monotonic()).map_err(|seconds| ServiceError::SignInLater { seconds })?;
+        let person = match self.person_with(&email, password).await {
+            Ok(person) => person,
+            Err(error) => {
+                attempts.undone(&email);
+                return Err(error);
+            }
+        };
+        if person.is_some() {
+            attempts.succeeded(&email);
+        }
         let action = if person.is_some() { "sign_in" } else { "sign_in.refused" };
         self.audit(&email, action, &email, json!({})).await;
         person.ok_or(ServiceError::SignInRefused)
+    }
+
+    async fn person_with(&self, email: &str, password: &str) -> Result<Option<Person>, ServiceError> {
+        let user = self.store().user_by_email(email).await?;
+        // An unknown account costs the same hash as a known one, so that time does not tell which exist.
+        let hash = user.as_ref().map_or_else(|| UNKNOWN_HASH.to_owned(), |u| u.password_hash.clone());
+        let right = self.verify(password.to_owned(), hash).await?;
+        Ok(user.filter(|_| right).map(Person::from))
     }
 
     pub async fn person(&self, id: UserId) -> Result<Option<Person>, ServiceError> {

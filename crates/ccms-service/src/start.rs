@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api_keys::RecentKeys;
 use crate::approval::Strangers;
+use crate::attempts::Attempts;
 use crate::breaker::Breaker;
 use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
@@ -20,7 +21,6 @@ use crate::keys::ring::overlap_s;
 use crate::keys::{KeyError, Keys, TokenKeys};
 use crate::live::feed::Feed;
 use crate::live::{Live, State};
-use crate::people::Failures;
 use crate::settings::Settings;
 use crate::silence::Absences;
 use crate::sun::{CityTime, UnknownTimezone};
@@ -93,7 +93,7 @@ impl Ccms {
             live,
             intake,
             city_time,
-            failures: Failures::default(),
+            attempts: Attempts::default(),
             enrolling: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             ordering: tokio::sync::Mutex::default(),
             waiting: Waiting::default(),
