@@ -1,7 +1,7 @@
 //! Commands: asked for one light or many, followed, taken back.
 use axum::http::StatusCode;
 use axum::response::Response;
-use ccms_core::command::{CommandKind, CommandType, Priority};
+use ccms_core::command::{CommandKind, CommandState, CommandType, Priority};
 use ccms_core::ids::{CommandId, LightId};
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
@@ -107,12 +107,13 @@ pub(super) struct Command<'a> {
     reason: Option<&'a str>,
     requested_at: UtcMillis,
     expires_at: UtcMillis,
-    /// First handed to the device.
+    // Every step by the server's clock.
     delivered_at: Option<UtcMillis>,
-    /// The device's own time of execution.
+    unverified_at: Option<UtcMillis>,
     executed_at: Option<UtcMillis>,
-    /// Over, by the server's clock.
     finished_at: Option<UtcMillis>,
+    /// When the device says it did it, by its own clock.
+    execution_timestamp: Option<UtcMillis>,
     detail: Option<&'a str>,
 }
 
@@ -138,8 +139,10 @@ impl<'a> Command<'a> {
             requested_at: c.requested_at,
             expires_at: c.expires_at,
             delivered_at: c.delivered_at,
-            executed_at: c.executed_at,
+            unverified_at: c.unverified_at,
+            executed_at: c.finished_at.filter(|_| c.state == CommandState::Executed),
             finished_at: c.finished_at,
+            execution_timestamp: c.executed_at,
             detail: c.detail.as_deref(),
         }
     }

@@ -4,7 +4,7 @@ use ccms_service::Scope;
 use serde_json::{Value, json};
 
 use crate::api_client::Integrator;
-use crate::city::City;
+use crate::city::{City, eventually};
 
 const DEVICE: &str = "IMEI:351234567890123";
 
@@ -88,9 +88,10 @@ on_both! {
         device.acknowledges(id, "executed").await.ok();
         let told = admin.gets(&format!("commands/{id}")).await.done(200);
         assert_eq!((told["state"].as_str(), told["reason"].as_str()), (Some("executed"), Some("test")));
-        for step in ["requested_at", "delivered_at", "executed_at", "finished_at"] {
+        for step in ["requested_at", "delivered_at", "executed_at", "finished_at", "execution_timestamp"] {
             assert!(told[step].is_string(), "{step} of {told}");
         }
+        assert!(told["unverified_at"].is_null(), "{told}");
         let live = admin.gets("lights/SL001").await.done(200)["live"].clone();
         assert_eq!((live["in_effect"]["source"].as_str(), live["in_effect"]["brightness"].as_u64()), (Some("override"), Some(40)));
         assert!(live["in_effect"]["until"].is_string());
@@ -102,6 +103,42 @@ on_both! {
         let device = admin.gets(&format!("devices/{DEVICE}")).await.done(200);
         assert_eq!((device["state"].as_str(), device["light_id"].as_str()), (Some("claimed"), Some("SL001")));
         assert!(device["last_seen"].is_string() && device["claimed_at"].is_string());
+    }
+}
+
+on_both! {
+    /// The device's clock is years away, and its first word comes without a token: every step has our own time.
+    async fn every_step_of_a_command_has_the_servers_time(engine) {
+        let city = City::open(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        let order = json!({"light_ids": ["SL001"], "command_type": "power_control", "action": "off"});
+        let command = admin.posts("commands", &order).await.done(201)["items"][0].clone();
+        let path = format!("commands/{}", command["command_id"].as_str().unwrap());
+        let now = || serde_json::to_value(city.clock.now()).unwrap();
+        let at_request = now();
+        city.waits(10);
+        let at_delivery = now();
+        device.polls().await;
+        city.waits(10);
+        let at_ack = now();
+        let said = "2019-02-03T04:05:06Z";
+        let ack = json!({"command_id": command["command_id"], "status": "executed", "execution_timestamp": said});
+        device.without_token().posts("command-ack", &ack).await.ok();
+        let told = admin.gets(&path).await.done(200);
+        assert_eq!(told["state"], "unverified");
+        assert_eq!((&told["requested_at"], &told["delivered_at"], &told["unverified_at"]), (&at_request, &at_delivery, &at_ack));
+        assert_eq!((&told["executed_at"], &told["finished_at"]), (&Value::Null, &Value::Null));
+        let claimed = told["execution_timestamp"].as_str().unwrap().to_owned();
+        assert!(claimed.starts_with("2019-02-03T04:05:06"), "{told}");
+        city.waits(10);
+        let at_status = now();
+        device.reports(PowerState::Off).await.ok();
+        eventually("the command is executed", async || admin.gets(&path).await.done(200)["state"] == "executed").await;
+        let told = admin.gets(&path).await.done(200);
+        assert_eq!((told["state"].as_str(), told["execution_timestamp"].as_str()), (Some("executed"), Some(claimed.as_str())));
+        assert_eq!((&told["delivered_at"], &told["unverified_at"]), (&at_delivery, &at_ack));
+        assert_eq!((&told["executed_at"], &told["finished_at"]), (&at_status, &at_status));
     }
 }
 

@@ -2,11 +2,13 @@
 use std::time::Duration;
 
 use ccms_core::command::{CommandKind, CommandState, Priority};
+use ccms_core::ids::DeviceId;
 use ccms_core::limits::{COMMAND_LIFE_S, REDELIVERY_INTERVAL_S};
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::time::TimeOfDay;
 use ccms_service::{Role, Who};
+use ccms_store::{Curated, CurationStep};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -288,6 +290,41 @@ on_both! {
         assert!(!resets(&city).await);
         city.waits(1);
         assert!(resets(&city).await);
+    }
+
+    async fn a_controller_of_several_lights_restarts_once_an_hour_through_any_of_them(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        city.claimed_device("IMEI:351234567890124").await;
+        let second = CurationStep::AddLight {
+            light_id: None,
+            device_id: Some(DeviceId::parse(DEVICE).unwrap()),
+            curated: Curated::default(),
+            created_at: city.clock.now(),
+        };
+        city.store.inner().curate(&[second], &[]).await.expect("a second light");
+        let city = city.restarts().await;
+        let may = OPERATOR.may_command().unwrap();
+        let resets = async |lights: &[&str]| {
+            let lights: Vec<_> = lights.iter().map(|id| light_id(id)).collect();
+            city.ccms.command_many(may, &lights, CommandKind::Reset, Priority::High, None, None).await
+        };
+        let refused = resets(&["SL002", "SL001", "SL003"]).await.unwrap_err().to_string();
+        assert!(refused.contains("SL001 and SL003"), "{refused}");
+        resets(&["SL002"]).await.expect("nothing was queued before");
+        let first = resets(&["SL001"]).await.unwrap().remove(0);
+        resets(&["SL003"]).await.expect_err("the same controller");
+        city.waits(1_800);
+        resets(&["SL003"]).await.expect_err("half an hour later");
+        city.waits(1_800);
+        let by_other = resets(&["SL003"]).await.expect("an hour later").remove(0);
+        assert_ne!(first.command_id, by_other.command_id);
+        // Taken back before the device had it: there was no restart. Handed out: there may have been one.
+        city.ccms.cancel_command(may, &by_other.command_id).await.unwrap();
+        let again = resets(&["SL001"]).await.expect("it was taken back").remove(0);
+        assert_eq!(city.meets(&device).polls().await, [again.command_id.as_str()]);
+        city.ccms.cancel_command(may, &again.command_id).await.unwrap();
+        resets(&["SL003"]).await.expect_err("it may have been done");
     }
 
     async fn a_command_is_found_and_taken_back_by_those_who_see_its_light(engine) {

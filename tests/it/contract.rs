@@ -166,6 +166,7 @@ async fn put_commands(city: &City, documented: &Value) {
             requested_at,
             expires_at: requested_at.plus_seconds(kind.default_life_s()),
             delivered_at: None,
+            unverified_at: None,
             finished_at: None,
             executed_at: None,
             detail: None,

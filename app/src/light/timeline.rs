@@ -66,7 +66,7 @@ fn steps(command: &CommandView) -> Vec<Step> {
     let delivered = step("Delivered", command.delivered_at);
     match command.state {
         CommandState::Queued | CommandState::Delivered => steps.extend([delivered, step("Executed", None)]),
-        CommandState::Unverified => steps.extend([delivered, step("Unverified", None)]),
+        CommandState::Unverified => steps.extend([delivered, step("Unverified", command.unverified_at)]),
         // An acknowledgement can overtake the record of the delivery; it implies it.
         CommandState::Executed => {
             steps.push(step("Delivered", command.delivered_at.or(command.finished_at)));

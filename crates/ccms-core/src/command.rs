@@ -244,9 +244,11 @@ pub struct Command {
     pub expires_at: UtcMillis,
     /// First hand-over to the device.
     pub delivered_at: Option<UtcMillis>,
+    /// An acknowledgement without proof came, by our clock.
+    pub unverified_at: Option<UtcMillis>,
     /// When the state became final, by our clock.
     pub finished_at: Option<UtcMillis>,
-    /// The device's own time of execution.
+    /// The device's own time of execution, whatever its clock says.
     pub executed_at: Option<UtcMillis>,
     /// What the device said of the result, or why it is over; cleaned.
     pub detail: Option<String>,

@@ -166,7 +166,9 @@ pub struct CommandView {
     pub requested_at: UtcMillis,
     pub expires_at: UtcMillis,
     pub delivered_at: Option<UtcMillis>,
-    /// The device's own time of execution.
+    /// When an acknowledgement without proof came, by the server's clock.
+    pub unverified_at: Option<UtcMillis>,
+    /// The device's own time of execution, whatever its clock says.
     pub executed_at: Option<UtcMillis>,
     /// When it was over, by the server's clock.
     pub finished_at: Option<UtcMillis>,

@@ -1,6 +1,6 @@
 //! Commands from the side of who gives them: queued for one light or many, looked up, cancelled. Every step is on disk before
 //! anyone is told of it; memory follows. How they reach the device is in `delivery`, how they come back in `acks`.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ccms_core::command::{Command, CommandEvent, CommandKind, CommandState, Priority};
 use ccms_core::ids::{CommandId, DeviceNo, LightId, LightNo};
@@ -21,12 +21,10 @@ use crate::told::Happening;
 pub const COMMAND_LIGHTS_MAX: usize = 10_000;
 /// The longest time that a command may stay worth executing.
 pub const COMMAND_LIFE_MAX_S: i64 = 7 * 86_400;
-/// Distance between two restarts of one light's controller.
+/// Distance between two restarts of one controller.
 pub const RESET_EVERY_S: i64 = 3_600;
 /// Characters kept of a reason.
 const REASON_CHARS_MAX: usize = 240;
-/// Commands of a light looked through for an earlier restart: an hour's worth of a busy person's clicks, twice over.
-const RESETS_LOOKED_BACK: u32 = 200;
 
 impl Ccms {
     /// Queues a command for one light, as urgent as a person who waits for it. It supersedes a live one of the same type.
@@ -74,6 +72,7 @@ impl Ccms {
                 requested_at: now,
                 expires_at: now.plus_seconds(life_s),
                 delivered_at: None,
+                unverified_at: None,
                 finished_at: None,
                 executed_at: None,
                 detail: None,
@@ -154,20 +153,18 @@ impl Ccms {
         Ok(targets)
     }
 
-    /// A controller restarts at most once an hour, whoever asks.
+    /// A controller restarts at most once an hour, whoever asks, and through whichever of its lights.
     async fn check_resets(&self, targets: &[(LightId, LightNo, DeviceNo)], now: UtcMillis) -> Result<(), ServiceError> {
-        for (id, no, _) in targets {
-            let earlier = self.store().commands_of_light(*no, RESETS_LOOKED_BACK).await?;
-            let too_soon = earlier.iter().any(|c| {
-                c.kind == CommandKind::Reset
-                    && c.state != CommandState::Cancelled
-                    && now.since(c.requested_at) < RESET_EVERY_S * 1000
-            });
-            if too_soon {
-                return Err(ServiceError::Invalid {
-                    field: "command_type",
-                    message: format!("The controller of light {id} was restarted less than an hour ago."),
-                });
+        let invalid = |message| Err(ServiceError::Invalid { field: "command_type", message });
+        let mut asked: BTreeMap<DeviceNo, &LightId> = BTreeMap::new();
+        for (id, _, device) in targets {
+            if let Some(first) = asked.insert(*device, id) {
+                return invalid(format!("Lights {first} and {id} have one controller; name one of them."));
+            }
+        }
+        for device in self.store().devices_restarted_since(now.plus_seconds(-RESET_EVERY_S)).await? {
+            if let Some(id) = asked.get(&device) {
+                return invalid(format!("The controller of light {id} was restarted less than an hour ago."));
             }
         }
         Ok(())

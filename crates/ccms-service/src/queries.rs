@@ -261,6 +261,7 @@ pub(crate) fn command_view(c: &Command, light: &LightId) -> CommandView {
         requested_at: c.requested_at,
         expires_at: c.expires_at,
         delivered_at: c.delivered_at,
+        unverified_at: c.unverified_at,
         executed_at: c.executed_at,
         finished_at: c.finished_at,
         detail: c.detail.clone(),

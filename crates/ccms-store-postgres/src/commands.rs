@@ -23,6 +23,7 @@ struct CommandColumns {
     requested_at: Instant,
     expires_at: Instant,
     delivered_at: Option<Instant>,
+    unverified_at: Option<Instant>,
     finished_at: Option<Instant>,
     executed_at: Option<Instant>,
     detail: Option<String>,
@@ -43,6 +44,7 @@ impl CommandColumns {
             requested_at: self.requested_at.0,
             expires_at: self.expires_at.0,
             delivered_at: self.delivered_at.map(|t| t.0),
+            unverified_at: self.unverified_at.map(|t| t.0),
             finished_at: self.finished_at.map(|t| t.0),
             executed_at: self.executed_at.map(|t| t.0),
             detail: self.detail,
@@ -62,14 +64,17 @@ pub(crate) async fn change(store: &PostgresStore, changes: &[CommandChange]) -> 
     for change in changes {
         let (id, from, to) = (change.id.as_str(), change.from.as_str(), change.to.as_str());
         let finished_at = (!change.to.is_live()).then_some(Instant(change.at));
+        let unverified_at = (change.to == CommandState::Unverified).then_some(Instant(change.at));
         let (delivered_at, executed_at) = (change.delivered_at.map(Instant), change.executed_at.map(Instant));
         let changed = sqlx::query!(
             "UPDATE commands SET state = $1, finished_at = $2, delivered_at = coalesce(delivered_at, $3),
-                 executed_at = coalesce($4, executed_at), detail = coalesce($5, detail)
-             WHERE id = $6 AND state = $7",
+                 unverified_at = coalesce(unverified_at, $4), executed_at = coalesce($5, executed_at),
+                 detail = coalesce($6, detail)
+             WHERE id = $7 AND state = $8",
             to,
             finished_at,
             delivered_at,
+            unverified_at,
             executed_at,
             change.detail.as_deref().map(plain),
             id,
@@ -98,7 +103,7 @@ pub(crate) async fn cancel(
         r#"UPDATE commands SET state = 'cancelled', finished_at = $1
          WHERE id = $2 AND state IN ('queued', 'delivered', 'unverified')
          RETURNING id, light_no, device_no, kind::text AS "kind!", priority, state, requested_by, reason, requested_at,
-             expires_at, delivered_at, finished_at, executed_at, detail"#,
+             expires_at, delivered_at, unverified_at, finished_at, executed_at, detail"#,
         Instant(at),
         id,
     )
@@ -140,7 +145,7 @@ pub(crate) async fn command(store: &PostgresStore, id: &CommandId) -> StoreResul
     sqlx::query_as!(
         CommandColumns,
         r#"SELECT id, light_no, device_no, kind::text AS "kind!", priority, state, requested_by, reason, requested_at,
-             expires_at, delivered_at, finished_at, executed_at, detail
+             expires_at, delivered_at, unverified_at, finished_at, executed_at, detail
          FROM commands WHERE id = $1"#,
         id
     )
@@ -155,7 +160,7 @@ pub(crate) async fn live(store: &PostgresStore) -> StoreResult<Vec<Command>> {
     sqlx::query_as!(
         CommandColumns,
         r#"SELECT id, light_no, device_no, kind::text AS "kind!", priority, state, requested_by, reason, requested_at,
-             expires_at, delivered_at, finished_at, executed_at, detail
+             expires_at, delivered_at, unverified_at, finished_at, executed_at, detail
          FROM commands WHERE state IN ('queued', 'delivered', 'unverified') ORDER BY requested_at, no"#
     )
     .fetch_all(&store.pool)
@@ -170,7 +175,7 @@ pub(crate) async fn of_light(store: &PostgresStore, light: LightNo, limit: u32) 
     sqlx::query_as!(
         CommandColumns,
         r#"SELECT id, light_no, device_no, kind::text AS "kind!", priority, state, requested_by, reason, requested_at,
-             expires_at, delivered_at, finished_at, executed_at, detail
+             expires_at, delivered_at, unverified_at, finished_at, executed_at, detail
          FROM commands WHERE light_no = $1 ORDER BY requested_at DESC, no DESC LIMIT $2"#,
         i64::from(light.0),
         i64::from(limit)
@@ -180,5 +185,22 @@ pub(crate) async fn of_light(store: &PostgresStore, light: LightNo, limit: u32) 
     .map_err(failed)?
     .into_iter()
     .map(CommandColumns::command)
+    .collect()
+}
+
+/// The literal is the index's own, or the planner could not use it.
+pub(crate) async fn restarted_since(store: &PostgresStore, since: UtcMillis) -> StoreResult<Vec<DeviceNo>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT device_no FROM commands
+         WHERE command_type = 'device_reset' AND requested_at > $1
+           AND (state <> 'cancelled' OR delivered_at IS NOT NULL)
+         ORDER BY device_no",
+        Instant(since) as _
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(|no| Ok(DeviceNo(Row::new("commands", &no).number("device_no", no)?)))
     .collect()
 }

@@ -107,14 +107,14 @@ async fn insert(
     }
     let inserted = sqlx::query!(
         "INSERT INTO commands (id, light_no, device_no, command_type, kind, priority, state, requested_by, reason,
-             requested_at, expires_at, delivered_at, finished_at, executed_at, detail)
+             requested_at, expires_at, delivered_at, unverified_at, finished_at, executed_at, detail)
          SELECT id, light_no, device_no, command_type, kind::json, priority, state, requested_by, reason,
-             requested_at, expires_at, delivered_at, finished_at, executed_at, detail
+             requested_at, expires_at, delivered_at, unverified_at, finished_at, executed_at, detail
          FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
              $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
-             $14::timestamptz[], $15::text[])
+             $14::timestamptz[], $15::timestamptz[], $16::text[])
          WITH ORDINALITY AS asked (id, light_no, device_no, command_type, kind, priority, state, requested_by, reason,
-             requested_at, expires_at, delivered_at, finished_at, executed_at, detail, place)
+             requested_at, expires_at, delivered_at, unverified_at, finished_at, executed_at, detail, place)
          ORDER BY place
          ON CONFLICT (id) DO NOTHING",
         &c.id,
@@ -129,6 +129,7 @@ async fn insert(
         &c.requested_at as _,
         &c.expires_at as _,
         &c.delivered_at as _,
+        &c.unverified_at as _,
         &c.finished_at as _,
         &c.executed_at as _,
         &c.detail as _,
@@ -156,6 +157,7 @@ struct Columns {
     requested_at: Vec<Instant>,
     expires_at: Vec<Instant>,
     delivered_at: Vec<Option<Instant>>,
+    unverified_at: Vec<Option<Instant>>,
     finished_at: Vec<Option<Instant>>,
     executed_at: Vec<Option<Instant>>,
     detail: Vec<Option<String>>,
@@ -176,6 +178,7 @@ impl Columns {
         self.requested_at.push(Instant(command.requested_at));
         self.expires_at.push(Instant(command.expires_at));
         self.delivered_at.push(command.delivered_at.map(Instant));
+        self.unverified_at.push(command.unverified_at.map(Instant));
         self.finished_at.push(superseded_at.or(command.finished_at).map(Instant));
         self.executed_at.push(command.executed_at.map(Instant));
         self.detail.push(command.detail.as_deref().map(plain));

@@ -20,6 +20,7 @@ struct CommandColumns {
     requested_at: i64,
     expires_at: i64,
     delivered_at: Option<i64>,
+    unverified_at: Option<i64>,
     finished_at: Option<i64>,
     executed_at: Option<i64>,
     detail: Option<String>,
@@ -40,6 +41,7 @@ impl CommandColumns {
             requested_at: UtcMillis(self.requested_at),
             expires_at: UtcMillis(self.expires_at),
             delivered_at: self.delivered_at.map(UtcMillis),
+            unverified_at: self.unverified_at.map(UtcMillis),
             finished_at: self.finished_at.map(UtcMillis),
             executed_at: self.executed_at.map(UtcMillis),
             detail: self.detail,
@@ -57,14 +59,16 @@ pub(crate) async fn change(store: &SqliteStore, changes: &[CommandChange]) -> St
     for change in changes {
         let (id, from, to) = (change.id.as_str(), change.from.as_str(), change.to.as_str());
         let finished_at = (!change.to.is_live()).then_some(change.at.0);
+        let unverified_at = (change.to == CommandState::Unverified).then_some(change.at.0);
         let (delivered_at, executed_at) = (change.delivered_at.map(|t| t.0), change.executed_at.map(|t| t.0));
         let changed = sqlx::query!(
             "UPDATE commands SET state = ?, finished_at = ?, delivered_at = coalesce(delivered_at, ?),
-                 executed_at = coalesce(?, executed_at), detail = coalesce(?, detail)
+                 unverified_at = coalesce(unverified_at, ?), executed_at = coalesce(?, executed_at), detail = coalesce(?, detail)
              WHERE id = ? AND state = ?",
             to,
             finished_at,
             delivered_at,
+            unverified_at,
             executed_at,
             change.detail,
             id,
@@ -89,7 +93,7 @@ pub(crate) async fn command_on(connection: &mut SqliteConnection, id: &CommandId
     sqlx::query_as!(
         CommandColumns,
         "SELECT id, light_no, device_no, kind, priority, state, requested_by, reason, requested_at, expires_at,
-             delivered_at, finished_at, executed_at, detail
+             delivered_at, unverified_at, finished_at, executed_at, detail
          FROM commands WHERE id = ?",
         id
     )
@@ -104,7 +108,7 @@ pub(crate) async fn live(store: &SqliteStore) -> StoreResult<Vec<Command>> {
     sqlx::query_as!(
         CommandColumns,
         "SELECT id, light_no, device_no, kind, priority, state, requested_by, reason, requested_at, expires_at,
-             delivered_at, finished_at, executed_at, detail
+             delivered_at, unverified_at, finished_at, executed_at, detail
          FROM commands WHERE state IN ('queued', 'delivered', 'unverified') ORDER BY requested_at, no"
     )
     .fetch_all(&store.readers)
@@ -119,7 +123,7 @@ pub(crate) async fn of_light(store: &SqliteStore, light: LightNo, limit: u32) ->
     sqlx::query_as!(
         CommandColumns,
         "SELECT id, light_no, device_no, kind, priority, state, requested_by, reason, requested_at, expires_at,
-             delivered_at, finished_at, executed_at, detail
+             delivered_at, unverified_at, finished_at, executed_at, detail
          FROM commands WHERE light_no = ? ORDER BY requested_at DESC, no DESC LIMIT ?",
         light.0,
         limit
@@ -129,5 +133,22 @@ pub(crate) async fn of_light(store: &SqliteStore, light: LightNo, limit: u32) ->
     .map_err(failed)?
     .into_iter()
     .map(CommandColumns::command)
+    .collect()
+}
+
+/// The literal is the index's own, or the planner could not use it.
+pub(crate) async fn restarted_since(store: &SqliteStore, since: UtcMillis) -> StoreResult<Vec<DeviceNo>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT device_no AS "device_no!: i64" FROM commands
+         WHERE command_type = 'device_reset' AND requested_at > ?
+           AND (state <> 'cancelled' OR delivered_at IS NOT NULL)
+         ORDER BY device_no"#,
+        since.0
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(|no| Ok(DeviceNo(Row::new("commands", &no).number("device_no", no)?)))
     .collect()
 }

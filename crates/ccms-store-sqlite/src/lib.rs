@@ -182,6 +182,9 @@ impl Store for SqliteStore {
     async fn commands_of_light(&self, light: LightNo, limit: u32) -> StoreResult<Vec<Command>> {
         commands::of_light(self, light, limit).await
     }
+    async fn devices_restarted_since(&self, since: UtcMillis) -> StoreResult<Vec<DeviceNo>> {
+        commands::restarted_since(self, since).await
+    }
 
     async fn write_audit(&self, entry: &AuditEntry) -> StoreResult<()> {
         audit::write(self, entry).await

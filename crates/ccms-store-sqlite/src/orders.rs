@@ -45,12 +45,13 @@ async fn insert(connection: &mut SqliteConnection, command: &Command) -> StoreRe
     let kind = serde_json::to_string(&command.kind).map_err(StoreError::unavailable)?;
     let command_type = command.kind.command_type().as_str();
     let (id, priority, state) = (command.id.as_str(), command.priority.as_str(), command.state.as_str());
-    let (delivered_at, finished_at, executed_at) =
-        (command.delivered_at.map(|t| t.0), command.finished_at.map(|t| t.0), command.executed_at.map(|t| t.0));
+    let [delivered_at, unverified_at, finished_at, executed_at] =
+        [command.delivered_at, command.unverified_at, command.finished_at, command.executed_at]
+            .map(|at| at.map(|t| t.0));
     let inserted = sqlx::query!(
         "INSERT INTO commands (id, light_no, device_no, command_type, kind, priority, state, requested_by, reason,
-             requested_at, expires_at, delivered_at, finished_at, executed_at, detail)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+             requested_at, expires_at, delivered_at, unverified_at, finished_at, executed_at, detail)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         id,
         command.light_no.0,
         command.device_no.0,
@@ -63,6 +64,7 @@ async fn insert(connection: &mut SqliteConnection, command: &Command) -> StoreRe
         command.requested_at.0,
         command.expires_at.0,
         delivered_at,
+        unverified_at,
         finished_at,
         executed_at,
         command.detail,

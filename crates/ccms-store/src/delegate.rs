@@ -54,6 +54,7 @@ macro_rules! delegate_store {
             fn command(id: &CommandId) -> Option<Command>;
             fn live_commands() -> Vec<Command>;
             fn commands_of_light(light: LightNo, limit: u32) -> Vec<Command>;
+            fn devices_restarted_since(since: UtcMillis) -> Vec<DeviceNo>;
             fn write_audit(entry: &AuditEntry) -> ();
             fn audit(limit: u32) -> Vec<AuditEntry>;
         } { $($own)* }

@@ -143,7 +143,8 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Syn
     // ---- commands; `Access` gives them and takes them back ------------------------------------------------------
 
     /// Applies changes of state in one transaction, in order. A change whose `from` is no longer the stored state is left
-    /// out; answers, per change, whether it was applied. A state that is not live sets `finished_at` to `at`.
+    /// out; answers, per change, whether it was applied. A state that is not live sets `finished_at` to `at`, the first
+    /// [`CommandState::Unverified`] sets `unverified_at`.
     async fn change_commands(&self, changes: &[CommandChange]) -> StoreResult<Vec<bool>>;
 
     async fn command(&self, id: &CommandId) -> StoreResult<Option<Command>>;
@@ -151,6 +152,9 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Syn
     async fn live_commands(&self) -> StoreResult<Vec<Command>>;
     /// The newest commands of one light, newest first.
     async fn commands_of_light(&self, light: LightNo, limit: u32) -> StoreResult<Vec<Command>>;
+    /// Devices that were asked to restart after `since`, by number, through whichever light. A command that was cancelled
+    /// before it was handed out does not count.
+    async fn devices_restarted_since(&self, since: UtcMillis) -> StoreResult<Vec<DeviceNo>>;
 
     // ---- audit ---------------------------------------------------------------------------------------------------
 

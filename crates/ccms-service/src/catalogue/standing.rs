@@ -187,6 +187,7 @@ mod tests {
             requested_at: asked,
             expires_at: asked.plus_seconds(900),
             delivered_at: None,
+            unverified_at: None,
             finished_at: (!state.is_live()).then(|| asked.plus_seconds(5)),
             executed_at: None,
             detail: None,

@@ -278,8 +278,11 @@ impl State {
         let mut told = None;
         if let Some(next) = held.command.state.after(event) {
             held.command.state = next;
-            if event == CommandEvent::Delivered {
+            if next == CommandState::Delivered {
                 held.command.delivered_at.get_or_insert(now);
+            }
+            if next == CommandState::Unverified {
+                held.command.unverified_at.get_or_insert(now);
             }
             if !next.is_live() {
                 held.command.finished_at = Some(now);

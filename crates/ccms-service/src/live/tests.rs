@@ -57,6 +57,7 @@ fn command(n: u128, state: CommandState) -> Command {
         requested_at: NOW,
         expires_at: NOW.plus_seconds(900),
         delivered_at: None,
+        unverified_at: None,
         finished_at: None,
         executed_at: None,
         detail: None,

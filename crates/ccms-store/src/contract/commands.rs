@@ -8,8 +8,8 @@ use ccms_core::schedule::Schedule;
 use ccms_core::time::TimeOfDay;
 
 use super::Database;
-use super::samples::{actions, at, audit, command, registered};
-use crate::{CommandChange, Store, StoreError};
+use super::samples::{actions, at, audit, command, curated, registered};
+use crate::{CommandChange, CurationStep, Store, StoreError};
 
 const ON: CommandKind = CommandKind::Power(PowerState::On);
 const OFF: CommandKind = CommandKind::Power(PowerState::Off);
@@ -48,6 +48,7 @@ pub async fn every_field_comes_back(database: Arc<dyn Database>) {
             priority: [Priority::High, Priority::Normal, Priority::Low][n as usize % 3],
             reason: Some("Complaint \"4711\" ✓".into()),
             delivered_at: Some(at(n + 1)),
+            unverified_at: Some(at(n + 3)),
             finished_at: Some(at(n + 2)),
             executed_at: Some(at(-n)),
             detail: Some("Läuft \"so\" ✓".into()),
@@ -122,6 +123,7 @@ pub async fn changes_apply_only_from_the_expected_state(database: Arc<dyn Databa
     assert_eq!(store.change_commands(&changes).await.unwrap(), [true, false, false, true]);
     let expected =
         Command { state: Unverified, delivered_at: Some(at(1)), detail: Some("said so".into()), ..queued.clone() };
+    let expected = Command { unverified_at: Some(at(3)), ..expected };
     assert_eq!(store.command(&queued.id).await.unwrap(), Some(expected.clone()), "the first hand-over stands");
 
     let executed = CommandChange { executed_at: Some(at(-7)), ..change("C", Unverified, Executed, 9) };
@@ -131,6 +133,69 @@ pub async fn changes_apply_only_from_the_expected_state(database: Arc<dyn Databa
     assert_eq!(store.command(&queued.id).await.unwrap(), Some(expected), "what a change does not say stays");
     assert_eq!(store.live_commands().await.unwrap(), []);
     assert_eq!(store.change_commands(&[]).await.unwrap(), [false; 0]);
+}
+
+pub async fn each_step_keeps_our_own_time(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let (device, light) = registered(&*store, 1).await;
+    let queued = command("C", &device, &light, ON, 0);
+    enqueue(&*store, &queued).await;
+    use CommandState::{Delivered, Executed, Queued, Unverified};
+    // The device's clock is years away; what it says stands beside our times, not in their place.
+    let (said, again) = (at(-900_000_000), at(-800_000_000));
+    let steps = [
+        CommandChange { delivered_at: Some(at(1)), ..change("C", Queued, Delivered, 1) },
+        CommandChange { executed_at: Some(said), ..change("C", Delivered, Unverified, 2) },
+        // Nothing the program does, but it must not move a time that was told already.
+        CommandChange { executed_at: Some(again), ..change("C", Unverified, Unverified, 3) },
+        change("C", Unverified, Executed, 4),
+    ];
+    for step in &steps {
+        assert_eq!(store.change_commands(std::slice::from_ref(step)).await.unwrap(), [true]);
+    }
+    let times = |c: &Command| (c.delivered_at, c.unverified_at, c.finished_at, c.executed_at);
+    let kept = store.command(&queued.id).await.unwrap().unwrap();
+    assert_eq!(times(&kept), (Some(at(1)), Some(at(2)), Some(at(4)), Some(again)));
+    assert_eq!(store.commands_of_light(light.no, 9).await.unwrap(), [kept], "in lists as well");
+}
+
+pub async fn restarts_are_counted_by_controller(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let (device, light) = registered(&*store, 1).await;
+    let (other, other_light) = registered(&*store, 2).await;
+    let (third, third_light) = registered(&*store, 3).await;
+    let second = CurationStep::AddLight {
+        light_id: None,
+        device_id: Some(device.id.clone()),
+        curated: curated(4),
+        created_at: at(0),
+    };
+    store.curate(&[second], &[]).await.unwrap();
+    let lights = store.lights_of_device(device.no).await.unwrap();
+    assert_eq!(lights.len(), 2);
+    let since = async |seconds| store.devices_restarted_since(at(seconds)).await.unwrap();
+    assert_eq!(since(-9).await, []);
+    for c in [
+        command("A", &device, &lights[1], CommandKind::Reset, 10),
+        command("B", &device, &light, CommandKind::Reset, 20),
+        command("C", &other, &other_light, CommandKind::Reset, 15),
+        command("D", &third, &third_light, CommandKind::Reset, 15),
+        command("NONE", &third, &third_light, ON, 99),
+    ] {
+        enqueue(&*store, &c).await;
+    }
+    assert_eq!(since(9).await, [device.no, other.no, third.no], "each once, whichever light was named");
+    assert_eq!(since(15).await, [device.no], "after, not at");
+    assert_eq!(since(20).await, []);
+
+    // One that was taken back before it reached its device did nothing; the other may have.
+    let handed_out = change("D", CommandState::Queued, CommandState::Delivered, 16);
+    let handed_out = CommandChange { delivered_at: Some(at(16)), ..handed_out };
+    assert_eq!(store.change_commands(&[handed_out]).await.unwrap(), [true]);
+    for text in ["C", "D"] {
+        store.cancel_command(&id(text), at(30), &audit("cancel")).await.unwrap().unwrap();
+    }
+    assert_eq!(since(9).await, [device.no, third.no]);
 }
 
 pub async fn lists_are_in_order_and_limited(database: Arc<dyn Database>) {

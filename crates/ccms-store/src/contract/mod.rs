@@ -76,6 +76,7 @@ macro_rules! contract_tests {
             checkpoint: the_first_is_empty, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
+                each_step_keeps_our_own_time, restarts_are_counted_by_controller,
                 lists_are_in_order_and_limited, many_requests_at_once_leave_one_alive;
             access: keys_are_found_by_hash_until_revoked, the_first_answer_stays, people_change_and_are_signed_out,
                 many_commands_are_one_change, a_live_command_is_cancelled_once;

@@ -190,6 +190,7 @@ pub fn command(id: &str, device: &DeviceRecord, light: &LightRecord, kind: Comma
         requested_at: at(seconds),
         expires_at: at(seconds + 900),
         delivered_at: None,
+        unverified_at: None,
         finished_at: None,
         executed_at: None,
         detail: None,
