@@ -68,7 +68,7 @@ fn enveloped(why: &str) -> Vec<u8> {
     let body = serde_json::to_string(&envelope).unwrap_or_default();
     let length = body.len();
     format!(
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
@@ -77,7 +77,11 @@ fn enveloped(why: &str) -> Vec<u8> {
 pub(crate) fn wants_tls() -> Router {
     Router::new().fallback(|| async {
         let envelope = ErrorEnvelope::new(ErrorCode::BadRequest, "This port speaks HTTPS only", RETRY_AFTER_S);
-        (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], Json(envelope))
+        (
+            StatusCode::BAD_REQUEST,
+            [(header::CONNECTION, "close"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")],
+            Json(envelope),
+        )
     })
 }
 

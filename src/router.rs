@@ -30,6 +30,9 @@ use crate::{api, basemap, device_api, live, origin, session};
 /// Largest form that the screen sends.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
+/// What is served is of the type it says; a browser that guesses could be made to run it.
+pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
 pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
     Router::new()
         .merge(device_api::routes(ccms, &config.limits, stop.clone()))
@@ -41,6 +44,8 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(option_layer(config.tls.is_some().then(only_tls_from_now_on)))
+        // On everything that leaves here, so that no route can forget it.
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
         .layer(middleware::from_fn_with_state(HttpMetrics::default(), metrics::observe))
 }
 
@@ -116,7 +121,6 @@ fn screen(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancellatio
         .layer(middleware::from_fn(origin::check))
         .layer(session::layer(ccms, config.is_behind_tls()))
         .layer(CompressionLayer::new())
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
         .layer(fixed(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))

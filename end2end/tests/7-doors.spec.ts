@@ -48,6 +48,15 @@ test('every page has its policy', async ({ request }) => {
   }
 });
 
+test('the description of the API opens under a policy as strict', async ({ page }) => {
+  const answer = await page.goto('/docs/');
+  expect(answer?.headers()['content-security-policy']).not.toContain('unsafe');
+  await page.locator('.opblock-summary-control').first().click();
+  await expect(page.locator('.opblock-body')).toBeVisible();
+  // What it looks like is not ours to audit; what it asked for and complained of was watched.
+  await page.goto('about:blank');
+});
+
 test('an address that is no page says so', async ({ page, watch }) => {
   watch.expects(/status of 404/);
   const answer = await page.goto('/no-such-page');

@@ -109,7 +109,6 @@ fn method_router(route: &'static Route) -> MethodRouter<Context> {
             let mut response = served.await.unwrap_or_else(IntoResponse::into_response);
             // What a city's lamps do is nobody's to keep in between, unless the handler says otherwise.
             response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response
         },
     )

@@ -39,6 +39,22 @@ on_both! {
 }
 
 on_both! {
+    async fn no_answer_lets_a_browser_guess_its_type(engine) {
+        let city = City::open(engine).await;
+        let anybody = Integrator::anonymous(&city);
+        for (method, path) in [
+            ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/api/openapi.json"), ("GET", "/docs"), ("GET", "/docs/"),
+            ("GET", "/docs/swagger-ui.css"), ("GET", "/docs/none"), ("GET", "/api/v1/lights"), ("GET", "/api/v1/none"),
+            ("POST", "/api/device/IMEI:1/status"), ("GET", "/device/none"), ("GET", "/sign-in"), ("GET", "/none"),
+            ("POST", "/ui/people/sign_in"), ("GET", "/live"), ("BREW", "/healthz"),
+        ] {
+            let answer = anybody.sends(method, path, &[], Vec::new()).await;
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+on_both! {
     async fn what_is_asked_twice_is_done_once(engine) {
         let city = City::registered(engine).await;
         let admin = Integrator::of(&city, Scope::Admin).await;
