@@ -64,6 +64,41 @@ test('a controller waits, is approved, comes to life and obeys', async ({ browse
   }
 });
 
+test('a controller that asks while the page is open appears there, and disturbs nobody', async ({ browser, database, request }, info) => {
+  const city = new City(`${info.project.name}-watched`, database, 'registered');
+  try {
+    await city.serve();
+    const storageState = { cookies: [await city.session('technician')], origins: [] };
+    const context = await browser.newContext({ baseURL: city.url, storageState });
+    const page = await context.newPage();
+    await open(page, '/devices');
+    await expect(page.getByTestId('devices-empty')).toBeVisible();
+    const loads = await page.evaluate(() => performance.timeOrigin);
+
+    const rows = page.getByTestId('waiting-device');
+    await new Device(request, city, '351234567890123').configure('Market Square');
+    await expect(rows).toContainText(['Market Square'], { timeout: 20_000 });
+    await expect(page.getByTestId('devices-empty')).toBeHidden();
+    await expect(page.getByTestId('waiting-count')).toHaveText('1 device is waiting');
+
+    // Who was about to approve the first one still is when the second one comes.
+    const approve = page.getByRole('button', { name: 'Approve IMEI:351234567890123' });
+    await approve.focus();
+    await new Device(request, city, '351234567890124').configure('Mill Lane');
+    await expect(rows).toContainText(['Market Square', 'Mill Lane'], { timeout: 20_000 });
+    await expect(approve).toBeFocused();
+    await expect(page.getByTestId('waiting-count')).toHaveText('2 devices are waiting');
+
+    await page.keyboard.press('Enter');
+    await expect(rows).toContainText(['Mill Lane']);
+    await expect(page.getByRole('heading', { name: 'Waiting devices' })).toBeFocused();
+    expect(await page.evaluate(() => performance.timeOrigin), 'without a reload').toBe(loads);
+    await context.close();
+  } finally {
+    await city.close();
+  }
+});
+
 test('the page of waiting controllers says when nobody waits', async ({ page }) => {
   await open(page, '/devices');
   await expect(page.getByTestId('devices-empty')).toBeVisible();
