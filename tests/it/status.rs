@@ -163,6 +163,16 @@ on_both! {
             assert_eq!(seen.flags, [flag], "{field}");
             assert_eq!(seen.frequency_hz, Some(50.0), "the rest of the reading is kept");
         }
+        // What printf of a float that was never measured writes is no JSON.
+        for word in ["nan", "-nan", "NaN", "inf", "-Infinity"] {
+            city.waits(1);
+            let mut body = device.reading(PowerState::On, city.clock.now());
+            body["energy"]["voltage"] = json!("@");
+            let body = body.to_string().replace("\"@\"", word).into_bytes();
+            device.sends("POST", "status", &[], body).await.ok();
+            let seen = city.operator().sees("SL001").await.actual.unwrap();
+            assert_eq!((seen.flags, seen.frequency_hz), (vec!["bad_voltage".into()], Some(50.0)), "{word}");
+        }
         city.waits(1);
         let mut body = device.reading(PowerState::On, city.clock.now());
         body["status"]["brightness"] = json!(85.0);

@@ -49,6 +49,10 @@ impl AckMessage {
     /// # Errors
     /// [`BadBody`] when the body is not a JSON object, names no command, or has a status that is none of the four.
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
+        super::mending(body, Self::parse_json)
+    }
+
+    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
         match super::shape(body)? {
             super::Shape::Object => Self::read(body),
             super::Shape::List(_) => Err(BadBody::Shape("an object was expected")),

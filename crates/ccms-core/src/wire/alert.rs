@@ -81,6 +81,10 @@ impl AlertMessage {
     /// # Errors
     /// [`BadBody`] when the body is not a JSON object, or says neither a kind nor a message.
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
+        super::mending(body, Self::parse_json)
+    }
+
+    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
         match super::shape(body)? {
             Shape::Object => Self::read(body),
             Shape::List(_) => Err(BadBody::Shape("an object was expected")),

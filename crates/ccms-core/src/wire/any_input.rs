@@ -144,6 +144,40 @@ proptest! {
     }
 
     #[test]
+    fn a_float_of_c_costs_its_field_and_nothing_else(
+        field in prop::sample::select(vec!["voltage", "current", "power_watts", "cumulative_kwh", "brightness", "battery_percentage"]),
+        word in prop::sample::select(vec!["nan", "-nan", "NaN", "inf", "-inf", "Infinity", "-Infinity", "1.#QNAN", "nan(ind)"]),
+        volts in 0..400_u32,
+    ) {
+        // A name is said once: the good one goes where the bad one would.
+        let status = |bad: &str| {
+            let mut body = json!({"timestamp": "2025-12-17T10:30:00Z", "power_state": "on", "voltage": volts, "brightness": 40,
+                "message": "nan, [inf] and \\\" nan"});
+            body[field] = json!("@");
+            body.to_string().replace("\"@\"", bad)
+        };
+        let (sent, meant) = (status(word), status("\"no number\""));
+        let read = status::parse(sent.as_bytes(), NOW).unwrap();
+        prop_assert_eq!(&read.messages, &status::parse(meant.as_bytes(), NOW).unwrap().messages);
+        prop_assert!(read.messages[0].reading.flags != Default::default(), "{}", sent);
+        prop_assert_eq!(read.messages[0].reading.power_state, Some(PowerState::On));
+        for body in [format!("[{sent},{sent}]"), format!("{{\"readings\":[{sent}]}}")] {
+            prop_assert!(status::parse(body.as_bytes(), NOW).unwrap().messages.iter().all(|m| *m == read.messages[0]));
+            prop_assert_eq!(&SyncMessage::parse(body.as_bytes(), NOW).unwrap().statuses[0], &read.messages[0]);
+            prop_assert!(status::parse(&body.as_bytes()[..body.len() - 1], NOW).is_err(), "what is broken stays so");
+        }
+        let configure = ConfigureRequest::parse(format!("{{\"name\":\"x\",\"latitude\":{word},\"longitude\":7.5}}").as_bytes(), NOW);
+        prop_assert_eq!(configure.unwrap().name, Some("x".to_owned()));
+        let alert = AlertMessage::parse(format!("{{\"type\":\"hot\",\"value\":{word}}}").as_bytes()).unwrap();
+        prop_assert_eq!(alert.value, None);
+    }
+
+    #[test]
+    fn words_of_c_anywhere_are_survived(text in "(\\{|\\}|\\[|\\]|,|:|\"|\\\\|nan|-inf|\"readings\"|\"voltage\"|1\\.#IND| ){0,30}") {
+        read_by_all(text.as_bytes());
+    }
+
+    #[test]
     fn anything_near_the_contract_is_survived(value in near_the_contract()) {
         read_by_all(value.to_string().as_bytes());
     }

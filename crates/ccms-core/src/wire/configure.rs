@@ -55,6 +55,10 @@ impl ConfigureRequest {
     /// # Errors
     /// [`BadBody`] when the body is not JSON, or neither an object nor a list of statuses.
     pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
+        super::mending(body, |body| Self::parse_json(body, received_at))
+    }
+
+    fn parse_json(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
         if let Shape::List(_) = super::shape(body)? {
             let statuses = status::parse(body, received_at)?;
             if statuses.messages.is_empty() {

@@ -37,6 +37,10 @@ impl FirmwareMessage {
     /// # Errors
     /// [`BadBody`] when the body is not a JSON object, or says neither version, state nor progress.
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
+        super::mending(body, Self::parse_json)
+    }
+
+    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
         let Shape::Object = super::shape(body)? else { return Err(BadBody::Shape("an object was expected")) };
         let [device_id, firmware_version, version, state, status, progress, message, error, at] = field::fields(
             body,

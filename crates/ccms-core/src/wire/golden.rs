@@ -195,7 +195,7 @@ fn what_is_no_status_is_refused_with_a_reason() {
         "  ",
         "{",
         "NaN",
-        "{\"status\":{\"brightness\":NaN}}",
+        "{\"status\":{\"brightness\":NaNs}}",
         "5",
         "\"on\"",
         "{}",

@@ -42,6 +42,10 @@ impl LogsMessage {
     /// # Errors
     /// [`BadBody`] when the body is not JSON, or an object that says nothing.
     pub fn parse(body: &[u8]) -> Result<Self, BadBody> {
+        super::mending(body, Self::parse_json)
+    }
+
+    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
         if let Shape::List(items) = super::shape(body)? {
             return Ok(Self::from_items(&items));
         }

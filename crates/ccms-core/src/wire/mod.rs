@@ -8,6 +8,7 @@
 //! What a device writes is called `…Request`, what was read of it `…Message`, and the answer `…Response`.
 pub mod ack;
 pub mod alert;
+mod bare;
 pub mod commands;
 pub mod configure;
 pub mod envelope;
@@ -67,6 +68,18 @@ impl Quarantined {
         let text = raw.get();
         let end = text.floor_char_boundary(QUARANTINED_BYTES_MAX);
         Self { raw: text[..end].to_owned(), reason }
+    }
+}
+
+/// Reads a body, and once more as it was meant when only numbers that JSON has no words for kept it from being JSON.
+fn mending<T>(body: &[u8], read: impl Fn(&[u8]) -> Result<T, BadBody>) -> Result<T, BadBody> {
+    match read(body) {
+        Err(BadBody::NotJson(why)) => match bare::mended(body).map(|mended| read(&mended)) {
+            // Where it breaks is told of what was sent.
+            None | Some(Err(BadBody::NotJson(_))) => Err(BadBody::NotJson(why)),
+            Some(read) => read,
+        },
+        read => read,
     }
 }
 

@@ -36,6 +36,10 @@ const NO_LIST: &str = "\"readings\" must be an array";
 /// [`BadBody`] when the body is not JSON, is an object that is no status, or has more than [`READINGS_PER_REQUEST_MAX`]
 /// readings.
 pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
+    super::mending(body, |body| parse_json(body, received_at))
+}
+
+fn parse_json(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
     let mut reader = Reader::new(received_at);
     match super::shape(body)? {
         super::Shape::List(items) => {

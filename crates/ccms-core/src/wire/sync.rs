@@ -48,6 +48,10 @@ impl SyncMessage {
     /// # Errors
     /// [`BadBody`] when the body is not JSON, has none of the sections, or more in one of them than a device can keep.
     pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
+        super::mending(body, |body| Self::parse_json(body, received_at))
+    }
+
+    fn parse_json(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
         let mut sync = Self::default();
         let mut reader = Reader::new(received_at);
         if let Shape::List(items) = super::shape(body)? {
