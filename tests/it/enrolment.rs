@@ -120,12 +120,27 @@ on_both! {
             body[field] = json!(value);
             thief.posts("status", &body).await.refused(403, "DEVICE_MISMATCH");
         }
+        for imei in ["351234567890123", " 351234567890123 ", "IMEI:351234567890123"] {
+            let mut body = thief.reading(PowerState::Off, city.clock.now());
+            body["gsm_imei"] = json!(imei);
+            let outside = json!({"gsm_imei": imei, "readings": [thief.reading(PowerState::Off, city.clock.now())]});
+            for body in [&body, &json!([body]), &json!({"readings": [body]}), &outside] {
+                thief.posts("status", body).await.refused(403, "DEVICE_MISMATCH");
+                thief.posts("sync", body).await.refused(403, "DEVICE_MISMATCH");
+            }
+            thief.posts("sync", &json!({"gsm_imei": imei, "alerts": ["door_open"]})).await.refused(403, "DEVICE_MISMATCH");
+        }
         for (field, value) in [("device_id", DEVICE), ("gsm_imei", "351234567890123")] {
             let mut body = thief.introduction();
             body[field] = json!(value);
             thief.posts("configure", &body).await.refused(403, "DEVICE_MISMATCH");
         }
-        assert!(city.log().await.is_empty(), "nothing of it was stored");
+        assert!(city.log().await.is_empty() && city.operator().sees_alerts().await.is_empty(), "nothing of it was stored");
+        for own in [json!(OTHER.trim_start_matches("IMEI:")), json!(format!(" {} ", &OTHER[5..])), json!(null), json!("")] {
+            let mut body = thief.reading(PowerState::Off, city.clock.now());
+            body["gsm_imei"] = own;
+            thief.posts("status", &body).await.ok();
+        }
         let mismatches = city.operator().sees_audit().await.into_iter().filter(|(what, _)| what == "device.mismatch");
         assert_eq!(mismatches.count(), 1, "one a minute is enough to know of it");
     }

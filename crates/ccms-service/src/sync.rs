@@ -62,6 +62,7 @@ impl Ccms {
         for id in named {
             self.check_own_device(who, id.as_deref(), "sync").await?;
         }
+        self.check_own_imei(who, message.gsm_imei.as_deref(), "sync").await?;
         let mut lights = Vec::with_capacity(message.alerts.len());
         for alert in &message.alerts {
             lights.push(match &alert.light_id {

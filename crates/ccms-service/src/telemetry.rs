@@ -96,6 +96,7 @@ impl Ccms {
         let mut rows = Vec::with_capacity(messages.len());
         for message in messages {
             self.check_own_device(who, message.device_id.as_deref(), "body").await?;
+            self.check_own_imei(who, message.gsm_imei.as_deref(), "body").await?;
             let mut reading = message.reading;
             let named = reading.light_id.take();
             // A device with one light need not say which.
@@ -135,6 +136,21 @@ impl Ccms {
         }
         self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
         Err(Refusal::mismatch("device_id in the body differs from the token"))
+    }
+
+    /// A modem's number that is named in a body is the one that the device is named by.
+    pub(crate) async fn check_own_imei(
+        &self,
+        who: &DeviceIdentity,
+        named: Option<&str>,
+        part: &str,
+    ) -> Result<(), Refusal> {
+        let (Some(own), Some(named)) = (who.id.imei(), named) else { return Ok(()) };
+        if own == named {
+            return Ok(());
+        }
+        self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
+        Err(Refusal::mismatch("gsm_imei in the body differs from the token"))
     }
 
     /// A light that is named in a body is one of this device's; `None` is a name that no light can have.

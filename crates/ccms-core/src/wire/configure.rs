@@ -99,7 +99,7 @@ impl ConfigureRequest {
             address: cleaned(address),
             status: cleaned(status),
             battery_backup_hours: hours.and_then(field::number).filter(|h| (0.0..=HOURS_MAX).contains(h)),
-            gsm_imei: field::identity(imei).map(|t| t.trim().to_owned()),
+            gsm_imei: field::imei(imei),
             gsm_signal_strength: signal.and_then(field::number).filter(|s| s.abs() <= SIGNAL_MAX),
             communication_type: cleaned(by),
             firmware_version: cleaned(version),

@@ -147,6 +147,11 @@ pub(super) fn identity(raw: Raw<'_>) -> Option<String> {
     text(raw).map(|t| t.chars().take(DEVICE_TEXT_CHARS_MAX).collect::<String>()).filter(|t| !t.is_empty())
 }
 
+/// The number of a modem, as [`identity`], without the blanks that some put around it.
+pub(super) fn imei(raw: Raw<'_>) -> Option<String> {
+    identity(raw).map(|t| t.trim().to_owned())
+}
+
 /// An instant as text or epoch number.
 pub(super) fn instant(raw: Raw<'_>) -> Option<UtcMillis> {
     UtcMillis::parse_lenient(&text(raw)?)

@@ -19,6 +19,7 @@ pub(super) struct Item<'a> {
     pub readings: Raw<'a>,
     pub lights: Raw<'a>,
     pub device_id: Raw<'a>,
+    pub gsm_imei: Raw<'a>,
     pub light_id: Raw<'a>,
     pub timestamp: Raw<'a>,
     pub seq: Raw<'a>,
@@ -29,7 +30,7 @@ impl<'a> Item<'a> {
     /// # Errors
     /// [`BadBody`] when it is no object, or says a name twice.
     pub fn read(json: &'a [u8]) -> Result<Self, BadBody> {
-        let [readings, lights, device_id, light_id, timestamp, seq, status, status_id, energy, flat @ ..] =
+        let [readings, lights, device_id, gsm_imei, light_id, timestamp, seq, status, status_id, energy, flat @ ..] =
             field::fields(json, NAMES)?;
         // The document nests what is measured; its pseudocode does not.
         let flat = Measured::named(flat);
@@ -41,6 +42,7 @@ impl<'a> Item<'a> {
             readings,
             lights,
             device_id,
+            gsm_imei,
             light_id,
             timestamp,
             seq,
@@ -66,6 +68,7 @@ impl<'a> Item<'a> {
     /// One of several readings: only who it is about may have been said outside.
     pub fn of(mut self, outer: &Self) -> Self {
         self.device_id = self.device_id.or(outer.device_id);
+        self.gsm_imei = self.gsm_imei.or(outer.gsm_imei);
         self.light_id = self.light_id.or(outer.light_id);
         self
     }
@@ -121,7 +124,8 @@ impl<'a> Item<'a> {
         reading.judge_clock(received_at);
         let light_id = field::identity(self.light_id);
         reading.light_id = light_id.as_deref().and_then(|t| LightId::parse(t).ok());
-        StatusMessage { device_id: field::identity(self.device_id), light_id, reading }
+        let (device_id, gsm_imei) = (field::identity(self.device_id), field::imei(self.gsm_imei));
+        StatusMessage { device_id, gsm_imei, light_id, reading }
     }
 }
 
@@ -167,8 +171,8 @@ measured! {
     energy_kwh: "cumulative_kwh",
 }
 
-const AROUND: [&str; 9] =
-    ["readings", "lights", "device_id", "light_id", "timestamp", "seq", "status", "status_id", "energy"];
+const AROUND: [&str; 10] =
+    ["readings", "lights", "device_id", "gsm_imei", "light_id", "timestamp", "seq", "status", "status_id", "energy"];
 
 /// All of them, the measured ones last: one object may say both.
 const NAMES: [&str; AROUND.len() + MEASURED.len()] = {

@@ -14,6 +14,8 @@ use crate::time::UtcMillis;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StatusMessage {
     pub device_id: Option<String>,
+    /// Without the blanks around it.
+    pub gsm_imei: Option<String>,
     pub light_id: Option<String>,
     /// `reading.light_id` is set when `light_id` parses.
     pub reading: Reading,

@@ -34,6 +34,7 @@ pub struct SyncRequest {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SyncMessage {
     pub device_id: Option<String>,
+    pub gsm_imei: Option<String>,
     pub acks: Vec<AckMessage>,
     pub alerts: Vec<AlertMessage>,
     /// The section `status`, then the section `readings`.
@@ -65,6 +66,7 @@ impl SyncMessage {
                 return Err(BadBody::Shape("a sync has acks, alerts, status, readings or logs"));
             }
             sync.device_id = field::identity(device_id);
+            sync.gsm_imei = field::imei(outer.gsm_imei);
             sync.acks = sync.section(acks, "acks", "no acknowledgement", |r| AckMessage::read(r.get().as_bytes()))?;
             sync.alerts = sync.section(alerts, "alerts", "no alert", AlertMessage::item)?;
             present(&mut reader, status, &outer)?;
