@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
-use ccms_core::ids::UserId;
+use ccms_core::ids::{DeviceId, LightId, UserId};
 use ccms_service::api_keys::ApiKey;
 use ccms_service::people::SESSION_USER_KEY;
 use ccms_service::{Ccms, Person, ServiceError, Who};
@@ -62,6 +62,25 @@ pub async fn caller(ccms: &Ccms, head: &Parts) -> Result<Caller, Problem> {
         return Err(Problem::new(StatusCode::FORBIDDEN, "This request came from another site and was refused."));
     }
     Ok(Caller::Person(person, session))
+}
+
+/// Why a caller may not. What lies in another zone is not there for them, whatever they ask of it: a right that they lack must not
+/// tell that it is.
+pub async fn refusal(ccms: &Ccms, who: Who<'_>, path: &[(String, String)]) -> Problem {
+    let nowhere = |what: &str| Some(Problem::not_found(format!("There is no such {what} here.")));
+    let hidden = match (who.may_view(), path) {
+        (Ok(may), [(name, id)]) if who.zone().is_some() => {
+            match (name.as_str(), LightId::parse(id), DeviceId::parse(id)) {
+                ("light_id", Ok(id), _) => ccms.find_light(may, &id).await.err().map(Problem::from),
+                ("light_id", Err(_), _) => nowhere("light"),
+                ("device_id", _, Ok(id)) => ccms.find_device(may, &id).await.err().map(Problem::from),
+                ("device_id", _, Err(_)) => nowhere("device"),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    hidden.unwrap_or_else(|| ServiceError::Forbidden.into())
 }
 
 async fn signed_in(ccms: &Ccms, head: &Parts) -> Result<Option<(Person, String)>, Problem> {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Context;
 use super::auth::Caller;
+use super::fields::Fields;
 use super::problem::Problem;
 
 /// Items of a page unless the caller says.
@@ -53,23 +54,14 @@ impl Call {
         read.map(|q| q.0).map_err(|e| Problem::malformed(format!("The query cannot be read: {}", cause_of(&e))))
     }
 
-    /// The body as JSON: 415 when it says that it is something else, 400 when it is not JSON, 422 when it is not what is asked
-    /// for.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    /// The body as an object to be read field by field: 415 when it says that it is something else, 400 when it is not JSON, 422
+    /// when it is not what is asked for.
+    pub fn fields(&self) -> Result<Fields, Problem> {
         if !self.content_type().is_some_and(|kind| kind == "application/json" || kind.ends_with("+json")) {
             let detail = "Send the body as Content-Type: application/json.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        // A list would do for an object whose fields are named by their order.
-        let read = match self.body.trim_ascii_start().first() {
-            Some(b'[') => serde_json::from_slice::<serde::de::IgnoredAny>(&self.body)
-                .and_then(|_| Err(serde::de::Error::custom("the body is a list and not an object"))),
-            _ => serde_json::from_slice(&self.body),
-        };
-        read.map_err(|e| match e.classify() {
-            serde_json::error::Category::Data => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()),
-            _ => Problem::malformed(format!("The body is no JSON: {e}")),
-        })
+        Fields::read(&self.body)
     }
 
     /// Without its parameters, in small letters.

@@ -3,81 +3,88 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ccms_core::command::{CommandKind, CommandState, CommandType, Priority};
 use ccms_core::ids::{CommandId, LightId};
+use ccms_core::limits::POLL_INTERVAL_URGENT_S;
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
-use ccms_core::time::{TimeOfDay, UtcMillis};
+use ccms_core::time::UtcMillis;
 use ccms_core::view::CommandView;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use ccms_service::COMMAND_LIFE_MAX_S;
+use serde::Serialize;
 
 use super::call::{Call, Page, json};
+use super::fields::Fields;
 use super::problem::Problem;
 
 /// Lights of one request.
 const LIGHTS_MAX: usize = 1_000;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Wish {
     light_ids: Vec<LightId>,
-    command_type: CommandType,
-    action: Option<PowerState>,
-    brightness_level: Option<u8>,
-    schedule: Option<Map<String, Value>>,
+    kind: CommandKind,
     priority: Option<Priority>,
     expires_in_seconds: Option<i64>,
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Night {
-    enabled: bool,
-    sunrise_time: TimeOfDay,
-    sunset_time: TimeOfDay,
+impl Wish {
+    fn read(mut f: Fields) -> Result<Self, Problem> {
+        let light_ids = f.ids("light_ids", "light");
+        let light_ids = f.needed("light_ids", light_ids);
+        if light_ids.as_ref().is_some_and(|ids| !(1..=LIGHTS_MAX).contains(&ids.len())) {
+            f.wrong("light_ids", format!("Name 1 to {LIGHTS_MAX} lights."));
+        }
+        let kind = kind(&mut f);
+        let priority = f.one_of("priority", "high, normal or low");
+        let (least, most) = (i64::from(POLL_INTERVAL_URGENT_S), COMMAND_LIFE_MAX_S);
+        let expires_in_seconds = f.whole("expires_in_seconds", least, most);
+        let reason = f.text("reason");
+        let wish = light_ids.zip(kind);
+        f.finish(wish.map(|(light_ids, kind)| Self { light_ids, kind, priority, expires_in_seconds, reason }))
+    }
 }
 
-impl Wish {
-    /// What is asked; a field that its type does not take is an error rather than passed over.
-    fn kind(&self) -> Result<CommandKind, Problem> {
-        let given = [
-            ("action", self.action.is_some(), CommandType::PowerControl),
-            ("brightness_level", self.brightness_level.is_some(), CommandType::BrightnessControl),
-            ("schedule", self.schedule.is_some(), CommandType::ScheduleUpdate),
-        ];
-        let named = self.command_type.as_str();
-        for (field, is_given, of) in given {
-            if is_given && of != self.command_type {
-                return Err(Problem::invalid_field(field, format!("{named} does not take it.")));
-            }
-            if !is_given && of == self.command_type {
-                return Err(Problem::invalid_field(field, format!("{named} needs it.")));
-            }
+/// What is asked; a field that its type does not take is an error rather than passed over.
+fn kind(f: &mut Fields) -> Option<CommandKind> {
+    let command_type = f.one_of("command_type", "power_control, brightness_control, schedule_update or device_reset");
+    let command_type = f.needed("command_type", command_type);
+    let action: Option<PowerState> = f.one_of("action", "on or off");
+    let percent = f.whole("brightness_level", 0, 100).and_then(|n| u8::try_from(n).ok());
+    let night = f.object("schedule", schedule);
+    let given = [
+        ("action", action.is_some(), CommandType::PowerControl),
+        ("brightness_level", percent.is_some(), CommandType::BrightnessControl),
+        ("schedule", night.is_some(), CommandType::ScheduleUpdate),
+    ];
+    let asked: CommandType = command_type?;
+    for (field, is_given, of) in given {
+        if is_given && of != asked {
+            f.wrong(field, format!("A {} does not take it.", asked.as_str()));
+        } else if of == asked {
+            f.needed(field, is_given.then_some(()));
         }
-        Ok(match (self.action, self.brightness_level, &self.schedule) {
-            (Some(state), ..) => CommandKind::Power(state),
-            (_, Some(percent), _) => CommandKind::Brightness(percent),
-            (.., Some(night)) => {
-                let night = serde_json::from_value(Value::Object(night.clone()));
-                let Night { enabled, sunrise_time, sunset_time } =
-                    night.map_err(|e| Problem::invalid_field("schedule", e.to_string()))?;
-                CommandKind::Schedule(Schedule { enabled, sunrise_time, sunset_time })
-            }
-            _ => CommandKind::Reset,
-        })
     }
+    match asked {
+        CommandType::PowerControl => action.map(CommandKind::Power),
+        CommandType::BrightnessControl => percent.map(CommandKind::Brightness),
+        CommandType::ScheduleUpdate => night.map(CommandKind::Schedule),
+        CommandType::DeviceReset => Some(CommandKind::Reset),
+    }
+}
+
+fn schedule(f: &mut Fields) -> Option<Schedule> {
+    let (enabled, sunrise, sunset) = (f.flag("enabled"), f.time_of_day("sunrise_time"), f.time_of_day("sunset_time"));
+    let enabled = f.needed("enabled", enabled);
+    let sunrise = f.needed("sunrise_time", sunrise);
+    let sunset = f.needed("sunset_time", sunset);
+    Some(Schedule { enabled: enabled?, sunrise_time: sunrise?, sunset_time: sunset? })
 }
 
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let may = call.who().may_command()?;
-    let wish: Wish = call.json()?;
-    let kind = wish.kind()?;
-    if wish.light_ids.is_empty() || wish.light_ids.len() > LIGHTS_MAX {
-        return Err(Problem::invalid_field("light_ids", format!("Name 1 to {LIGHTS_MAX} lights.")));
-    }
-    let priority = wish.priority.unwrap_or(Priority::Normal);
-    let reason = wish.reason.as_deref();
-    let views = call.ccms().command_many(may, &wish.light_ids, kind, priority, wish.expires_in_seconds, reason).await?;
+    let wish = Wish::read(call.fields()?)?;
+    let (priority, reason) = (wish.priority.unwrap_or(Priority::Normal), wish.reason.as_deref());
+    let (lights, life_s) = (&wish.light_ids, wish.expires_in_seconds);
+    let views = call.ccms().command_many(may, lights, wish.kind, priority, life_s, reason).await?;
     Ok(json(StatusCode::CREATED, &Page { items: views.iter().map(Command::of).collect(), next_cursor: None }))
 }
 

@@ -8,6 +8,7 @@ use ccms_store::{Curated, DeviceState, FirmwareReport};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::call::{Call, Cursor, Limit, Page, json};
+use super::fields::Fields;
 use super::lights::SaysOfItself;
 use super::problem::Problem;
 
@@ -52,42 +53,30 @@ pub async fn show(call: Call) -> Result<Response, Problem> {
     Ok(json(StatusCode::OK, &Device::of(&view)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Registration {
-    device_id: DeviceId,
-    light_id: Option<LightId>,
-    name: Option<String>,
-    address: Option<String>,
-    city: Option<String>,
-    zone: Option<String>,
-    ward: Option<String>,
-    feeder: Option<String>,
-    pole: Option<String>,
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    wattage: Option<f64>,
-    claim_hours: Option<u32>,
+fn registration(mut f: Fields) -> Result<NewPlace, Problem> {
+    let device_id = f.id("device_id", "device");
+    let device_id = f.needed("device_id", device_id);
+    let light_id = f.id("light_id", "light");
+    let mut text = |name| f.text(name).unwrap_or_default();
+    let curated = Curated {
+        name: text("name"),
+        address: text("address"),
+        city: text("city"),
+        zone: text("zone"),
+        ward: text("ward"),
+        feeder: text("feeder"),
+        pole: text("pole"),
+        wattage_w: f.number("wattage"),
+        latitude: f.number("latitude").unwrap_or_default(),
+        longitude: f.number("longitude").unwrap_or_default(),
+    };
+    let claim_hours = f.whole("claim_hours", 1, CLAIM_HOURS_MAX.into()).and_then(|n| u32::try_from(n).ok());
+    f.finish(device_id.map(|device_id| NewPlace { device_id, light_id, curated, claim_hours }))
 }
 
 pub async fn register(call: Call) -> Result<Response, Problem> {
     let may = call.who().may_commission()?;
-    let r: Registration = call.json()?;
-    check_claim_hours(r.claim_hours)?;
-    let curated = Curated {
-        name: r.name.unwrap_or_default(),
-        address: r.address.unwrap_or_default(),
-        city: r.city.unwrap_or_default(),
-        zone: r.zone.unwrap_or_default(),
-        ward: r.ward.unwrap_or_default(),
-        feeder: r.feeder.unwrap_or_default(),
-        pole: r.pole.unwrap_or_default(),
-        wattage_w: r.wattage,
-        latitude: r.latitude.unwrap_or_default(),
-        longitude: r.longitude.unwrap_or_default(),
-    };
-    let new = NewPlace { device_id: r.device_id, light_id: r.light_id, curated, claim_hours: r.claim_hours };
-    let view = call.ccms().place_device(may, new).await?;
+    let view = call.ccms().place_device(may, registration(call.fields()?)?).await?;
     let location = HeaderValue::from_str(&format!("/api/v1/devices/{}", view.record.id));
     let mut response = json(StatusCode::CREATED, &Device::of(&view));
     response.headers_mut().extend(location.ok().map(|value| (header::LOCATION, value)));
@@ -125,16 +114,13 @@ pub async fn allow_reclaim(call: Call) -> Result<Response, Problem> {
     show(call).await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Swap {
-    new_device_id: DeviceId,
-}
-
 /// Answers the device that takes over.
 pub async fn swap(call: Call) -> Result<Response, Problem> {
     let (may, old) = (call.who().may_commission()?, call.device_id()?);
-    let Swap { new_device_id } = call.json()?;
+    let mut fields = call.fields()?;
+    let new = fields.id("new_device_id", "device");
+    let new = fields.needed("new_device_id", new);
+    let new_device_id: DeviceId = fields.finish(new)?;
     call.ccms().swap_device(may, &old, &new_device_id).await.map_err(Problem::of_state)?;
     let view = call.ccms().find_device(call.who().may_view()?, &new_device_id).await?;
     Ok(json(StatusCode::OK, &Device::of(&view)))

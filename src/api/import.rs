@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::call::{Call, json};
 use super::columns::{self, NAMES, unguarded};
 use super::devices::check_claim_hours;
+use super::fields::not_json;
 use super::problem::{Flaw, Problem};
 use super::sheet::{CELLS_MAX, Rows, SheetRow};
 
@@ -143,8 +144,7 @@ fn columns_of(header: &SheetRow, file: &mut File) -> Result<Vec<String>, Problem
 }
 
 fn read_geojson(bytes: &[u8]) -> Result<File, Problem> {
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|e| Problem::malformed(format!("The body is no JSON: {e}")))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|e| not_json(bytes, &e))?;
     let features = match value.get("type").and_then(Value::as_str) {
         Some("FeatureCollection") => value.get("features").and_then(Value::as_array).cloned(),
         Some("Feature") => Some(vec![value]),

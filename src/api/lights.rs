@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::call::{Call, Cursor, Limit, Page, json};
+use super::fields::Fields;
 use super::problem::Problem;
 use super::readings::Measured;
 
@@ -56,7 +57,7 @@ pub async fn show(call: Call) -> Result<Response, Problem> {
 
 pub async fn correct(call: Call) -> Result<Response, Problem> {
     let (may, id) = (call.who().may_commission()?, call.light_id()?);
-    let change: Change = call.json()?;
+    let change = Change::read(call.fields()?)?;
     let expected = |record: &LightRecord| {
         !call.headers.contains_key(header::IF_MATCH) || names(&call.headers, header::IF_MATCH, &tag_of(record))
     };
@@ -80,37 +81,36 @@ impl<'de> Deserialize<'de> for Bbox {
 }
 
 /// A correction: what is named is set, `null` takes away, the rest stays.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Change {
-    #[serde(default, deserialize_with = "named")]
     name: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     address: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     city: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     zone: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     ward: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     feeder: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     pole: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named")]
     latitude: Option<Option<f64>>,
-    #[serde(default, deserialize_with = "named")]
     longitude: Option<Option<f64>>,
-    #[serde(default, deserialize_with = "named")]
     wattage: Option<Option<f64>>,
 }
 
-/// Tells a field that is null from one that is absent.
-fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(d).map(Some)
-}
-
 impl Change {
+    fn read(mut f: Fields) -> Result<Self, Problem> {
+        let change = Self {
+            name: f.text_change("name"),
+            address: f.text_change("address"),
+            city: f.text_change("city"),
+            zone: f.text_change("zone"),
+            ward: f.text_change("ward"),
+            feeder: f.text_change("feeder"),
+            pole: f.text_change("pole"),
+            latitude: f.number_change("latitude"),
+            longitude: f.number_change("longitude"),
+            wattage: f.number_change("wattage"),
+        };
+        f.finish(Some(change))
+    }
+
     fn apply(self, to: &mut Curated) {
         let set = |field: &mut String, change: Option<Option<String>>| {
             if let Some(value) = change {

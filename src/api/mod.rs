@@ -7,6 +7,7 @@
 //! - `routes`       the table of all routes: method, path, right; the router and the tests are made from it
 //! - `auth`         an API key, or a person who is signed in
 //! - `call`         one request as handlers see it, and the reading of its parts
+//! - `fields`       a JSON body field by field, with everything that is wrong with it
 //! - `problem`      every refusal
 //! - `idempotency`  what is asked twice is done once
 //! - `lights`, `readings`, `devices`, `commands`, `alerts`, `events`, `import`, `export`: one file per thing
@@ -20,6 +21,7 @@ mod commands;
 mod devices;
 mod events;
 mod export;
+mod fields;
 mod idempotency;
 mod import;
 mod lights;
@@ -123,7 +125,7 @@ async fn serve(
     let (head, body) = request.into_parts();
     let caller = auth::caller(&context.ccms, &head).await?;
     if !caller.who().may(route.needs) {
-        return Err(Problem::from(ccms_service::ServiceError::Forbidden));
+        return Err(auth::refusal(&context.ccms, caller.who(), &path).await);
     }
     let body = tokio::time::timeout(context.body_timeout, collect(body, route.body_bytes_max))
         .await

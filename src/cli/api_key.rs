@@ -17,7 +17,7 @@ pub enum ApiKeyCommand {
         /// What the key is for; commands and the audit log name it.
         #[arg(long)]
         name: String,
-        /// read looks; command also switches lights and takes care of alerts; admin may everything.
+        /// read looks; command also switches lights and takes care of alerts; admin may everything, in the whole city only.
         #[arg(long, required = true, value_delimiter = ',', value_parser = parse_scope)]
         scopes: Vec<Scope>,
         /// Sees and commands only the lights of this zone.

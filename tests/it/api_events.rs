@@ -107,7 +107,7 @@ on_both! {
     async fn every_step_of_a_command_and_an_alert_is_told(engine) {
         let city = City::open(engine).await;
         let admin = Integrator::of(&city, Scope::Admin).await;
-        let mut device = city.claimed_device("IMEI:351234567890123").await;
+        let device = city.claimed_device("IMEI:351234567890123").await;
         let foreign = city.claimed_device("IMEI:351234567890124").await;
         admin.patches("lights/SL001", &[], &json!({"zone": "north"})).await.done(200);
         city.ccms.publish_changes();

@@ -39,6 +39,63 @@ on_both! {
 }
 
 on_both! {
+    async fn what_is_wrong_with_a_body_is_told_field_by_field(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        admin.posts("devices", &json!({"device_id": "IMEI:1", "light_id": "SL001"})).await.done(201);
+        let order = |part: Value| {
+            let mut order = json!({"light_ids": ["SL001"], "command_type": "brightness_control", "brightness_level": 40});
+            part.as_object().unwrap().iter().for_each(|(name, value)| order[name] = value.clone());
+            order
+        };
+        let night = |part: Value| {
+            let mut night = json!({"enabled": true, "sunrise_time": "06:00", "sunset_time": "18:30:00"});
+            part.as_object().unwrap().iter().for_each(|(name, value)| night[name] = value.clone());
+            json!({"light_ids": ["SL001"], "command_type": "schedule_update", "schedule": night})
+        };
+        let cases: Vec<(&str, &str, Value, Vec<&str>)> = vec![
+            ("POST", "commands", order(json!({"brightness_level": 300})), vec!["brightness_level"]),
+            ("POST", "commands", order(json!({"brightness_level": "forty"})), vec!["brightness_level"]),
+            ("POST", "commands", order(json!({"brightness_level": 40.5})), vec!["brightness_level"]),
+            ("POST", "commands", order(json!({"brightness_level": null})), vec!["brightness_level"]),
+            ("POST", "commands", order(json!({"action": "on"})), vec!["action"]),
+            ("POST", "commands", order(json!({"action": "dim"})), vec!["action"]),
+            ("POST", "commands", order(json!({"light_ids": "SL001"})), vec!["light_ids"]),
+            ("POST", "commands", order(json!({"light_ids": []})), vec!["light_ids"]),
+            ("POST", "commands", order(json!({"light_ids": ["SL001", 7, "no id"]})), vec!["light_ids[1]", "light_ids[2]"]),
+            ("POST", "commands", order(json!({"command_type": "dance"})), vec!["command_type"]),
+            ("POST", "commands", order(json!({"priority": 1, "reason": 5})), vec!["priority", "reason"]),
+            ("POST", "commands", order(json!({"expires_in_seconds": 1})), vec!["expires_in_seconds"]),
+            ("POST", "commands", order(json!({"expires_in_seconds": "soon", "tpyo": 1})), vec!["expires_in_seconds", "tpyo"]),
+            ("POST", "commands", json!({}), vec!["light_ids", "command_type"]),
+            ("POST", "commands", night(json!({"sunset_time": "25:00", "enabled": 1})), vec!["schedule.enabled", "schedule.sunset_time"]),
+            ("POST", "commands", night(json!({"sunrise_time": null, "extra": 1})), vec!["schedule.sunrise_time", "schedule.extra"]),
+            ("POST", "devices", json!({"light_id": 7, "latitude": "x", "claim_hours": 0}), vec!["device_id", "light_id", "latitude", "claim_hours"]),
+            ("POST", "devices", json!({"device_id": "IMEI:9", "latitude": 95}), vec!["latitude"]),
+            ("POST", "devices/IMEI:1/swap", json!({"new_device_id": 7}), vec!["new_device_id"]),
+            ("POST", "devices/IMEI:1/swap", json!({}), vec!["new_device_id"]),
+            ("PATCH", "lights/SL001", json!({"name": 7, "wattage": "x", "light_id": "SL002"}), vec!["name", "wattage", "light_id"]),
+        ];
+        let headers = [("content-type", "application/json")];
+        for (method, path, body, expected) in cases {
+            let problem = admin.sends(method, path, &headers, body.to_string().into_bytes()).await.problem(422);
+            let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("{body}: {problem}"));
+            let fields: BTreeSet<&str> = errors.iter().map(|e| e["field"].as_str().unwrap()).collect();
+            assert_eq!(fields, expected.into_iter().collect(), "{body}: {problem}");
+            for word in ["u8", "i64", "expected", "variant", "invalid", "line 1", "missing field", "map", "string"] {
+                assert!(!problem.to_string().contains(word), "a parser's word: {problem}");
+            }
+        }
+        for (body, status) in [("", 400), ("{", 400), ("{\"a\":nope}", 400), ("[]", 422), ("7", 422), ("null", 422)] {
+            let problem = admin.sends("POST", "commands", &headers, body.into()).await.problem(status);
+            assert!(!problem.to_string().contains("expected"), "{problem}");
+        }
+        let whole = order(json!({"brightness_level": 40.0, "priority": null}));
+        assert_eq!(admin.posts("commands", &whole).await.done(201)["items"][0]["brightness_level"], 40);
+    }
+}
+
+on_both! {
     async fn no_answer_lets_a_browser_guess_its_type(engine) {
         let city = City::open(engine).await;
         let anybody = Integrator::anonymous(&city);

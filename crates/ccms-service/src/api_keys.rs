@@ -117,6 +117,11 @@ pub async fn create(
         let message = "A key needs at least one scope: read, command or admin.".into();
         return Err(ServiceError::Invalid { field: "scopes", message });
     }
+    if zone.is_some() && scopes.contains(&Scope::Admin) {
+        let message = "What admin adds (devices, imports, revoking) is for the whole city. Give a key of one zone the \
+                       scopes read or command.";
+        return Err(ServiceError::Invalid { field: "scopes", message: message.into() });
+    }
     let text = random_text();
     let scopes = scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
     let detail = json!({"scopes": scopes, "zone": zone});
