@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::Context;
 use super::auth::Caller;
 use super::fields::Fields;
+use super::idempotency::Once;
 use super::problem::Problem;
 
 /// Items of a page unless the caller says.
@@ -28,6 +29,8 @@ pub struct Call {
     pub(super) query: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Under which key it is asked once, if it is.
+    pub(super) once: Option<Once>,
 }
 
 /// A list as every route answers it.

@@ -8,7 +8,7 @@ use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::time::UtcMillis;
 use ccms_core::view::CommandView;
-use ccms_service::COMMAND_LIFE_MAX_S;
+use ccms_service::{COMMAND_LIFE_MAX_S, KeepAnswer, Order};
 use serde::Serialize;
 
 use super::call::{Call, Page, json};
@@ -82,10 +82,26 @@ fn schedule(f: &mut Fields) -> Option<Schedule> {
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let may = call.who().may_command()?;
     let wish = Wish::read(call.fields()?)?;
-    let (priority, reason) = (wish.priority.unwrap_or(Priority::Normal), wish.reason.as_deref());
-    let (lights, life_s) = (&wish.light_ids, wish.expires_in_seconds);
-    let views = call.ccms().command_many(may, lights, wish.kind, priority, life_s, reason).await?;
-    Ok(json(StatusCode::CREATED, &Page { items: views.iter().map(Command::of).collect(), next_cursor: None }))
+    let order = Order {
+        lights: &wish.light_ids,
+        kind: wish.kind,
+        priority: wish.priority.unwrap_or(Priority::Normal),
+        expires_in_s: wish.expires_in_seconds,
+        reason: wish.reason.as_deref(),
+    };
+    let now = call.ccms().now();
+    let keep = call.once.clone().map(|once| -> KeepAnswer<'_> {
+        Box::new(move |views| {
+            let body = serde_json::to_vec(&given(views)).unwrap_or_default();
+            once.note(StatusCode::CREATED, None, &body, now)
+        })
+    });
+    let views = call.ccms().order(may, &order, keep).await?;
+    Ok(json(StatusCode::CREATED, &given(&views)))
+}
+
+fn given(views: &[CommandView]) -> Page<Command<'_>> {
+    Page { items: views.iter().map(Command::of).collect(), next_cursor: None }
 }
 
 pub async fn show(call: Call) -> Result<Response, Problem> {

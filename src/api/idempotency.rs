@@ -2,16 +2,17 @@
 //! given again to the same request; another request under the same key is an error. Twins that arrive together wait for each
 //! other.
 //!
-//! A fault of ours (5xx) is not kept: the caller is meant to try again. Should the server be killed between the deed and the
-//! note of it, the deed may be done twice; that is no harm here, since commands supersede their like, a device is registered
-//! once, and an import says the same twice.
+//! A fault of ours (5xx) is not kept: the caller is meant to try again. Commands are written together with the note of their
+//! answer. For everything else the note comes behind the deed, and a server that is killed in between is asked again for what is
+//! done already: a device is registered once, and an import says the same twice.
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ccms_core::time::UtcMillis;
 use ccms_service::Ccms;
-use ccms_store::RememberedAnswer;
+use ccms_store::{AnswerNote, RememberedAnswer};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -33,6 +34,25 @@ pub struct Lanes(Arc<[Mutex<()>; LANES]>);
 impl Default for Lanes {
     fn default() -> Self {
         Self(Arc::new(std::array::from_fn(|_| Mutex::default())))
+    }
+}
+
+/// What is to be done once.
+#[derive(Debug, Clone)]
+pub struct Once {
+    pub actor: String,
+    pub key: String,
+    /// The [`fingerprint`].
+    pub request: [u8; 32],
+}
+
+impl Once {
+    /// This answer, to be kept.
+    pub fn note(self, status: StatusCode, location: Option<String>, body: &[u8], at: UtcMillis) -> AnswerNote {
+        let kept = Kept { location, body: String::from_utf8_lossy(body).into_owned() };
+        let body = serde_json::to_string(&kept).unwrap_or_default();
+        let answer = RememberedAnswer { request: self.request, status: status.as_u16(), body, at };
+        AnswerNote { actor: self.actor, key: self.key, answer }
     }
 }
 
@@ -68,19 +88,13 @@ pub fn fingerprint(method: &str, path_and_query: &str, body: &[u8]) -> [u8; 32] 
 }
 
 /// Runs `act`, unless this was answered before.
-pub async fn once(
-    ccms: &Ccms,
-    lanes: &Lanes,
-    actor: &str,
-    key: &str,
-    request: [u8; 32],
-    act: impl Future<Output = Response>,
-) -> Response {
+pub async fn once(ccms: &Ccms, lanes: &Lanes, what: &Once, act: impl Future<Output = Response>) -> Response {
+    let Once { actor, key, request } = what;
     let mut hasher = DefaultHasher::new();
     (actor, key).hash(&mut hasher);
     let _turn = lanes.0[hasher.finish() as usize % LANES].lock().await;
     match earlier(ccms, actor, key).await {
-        Ok(Some(answer)) if answer.request == request => return replay(&answer),
+        Ok(Some(answer)) if answer.request == *request => return replay(&answer),
         Ok(Some(_)) => {
             let message = "This Idempotency-Key was used for another request.";
             return Problem::invalid_field("Idempotency-Key", message).into_response();
@@ -97,10 +111,9 @@ pub async fn once(
     };
     if !head.status.is_server_error() {
         let location = head.headers.get(header::LOCATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let kept = Kept { location, body: String::from_utf8_lossy(&body).into_owned() };
-        let body = serde_json::to_string(&kept).unwrap_or_default();
-        let answer = RememberedAnswer { request, status: head.status.as_u16(), body, at: ccms.now() };
-        if let Err(error) = ccms.store().remember_answer(actor, key, &answer).await {
+        let note = what.clone().note(head.status, location, &body, ccms.now());
+        // One that was kept with the deed stays.
+        if let Err(error) = ccms.store().remember_answer(actor, key, &note.answer).await {
             tracing::error!(%error, "an answer was not kept; the same request would be done again");
         }
     }

@@ -51,7 +51,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Limits;
 use call::Call;
-use idempotency::Lanes;
+use idempotency::{Lanes, Once};
 use problem::Problem;
 use routes::{ROUTES, Route};
 
@@ -131,14 +131,17 @@ async fn serve(
         .await
         .map_err(|_| Problem::malformed("The body did not arrive in time."))??;
     let key = if route.method == Method::POST { idempotency::key_of(&head.headers)? } else { None };
-    let (ccms, lanes, actor) = (context.ccms.clone(), context.lanes.clone(), caller.actor());
-    let target = head.uri.path_and_query().map_or(head.uri.path(), |p| p.as_str()).to_owned();
-    let fingerprint = key.as_ref().map(|_| idempotency::fingerprint(route.method.as_str(), &target, &body));
+    let (ccms, lanes) = (context.ccms.clone(), context.lanes.clone());
+    let target = head.uri.path_and_query().map_or(head.uri.path(), |p| p.as_str());
+    let once = key.map(|key| {
+        let request = idempotency::fingerprint(route.method.as_str(), target, &body);
+        Once { actor: caller.actor(), key, request }
+    });
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let call = Call { context, caller, path, query, headers: head.headers, body };
+    let call = Call { context, caller, path, query, headers: head.headers, body, once: once.clone() };
     let act = async move { (route.handler)(call).await.unwrap_or_else(IntoResponse::into_response) };
-    match key.zip(fingerprint) {
-        Some((key, request)) => Ok(idempotency::once(&ccms, &lanes, &actor, &key, request, act).await),
+    match once {
+        Some(once) => Ok(idempotency::once(&ccms, &lanes, &once, act).await),
         None => Ok(act.await),
     }
 }

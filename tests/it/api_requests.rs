@@ -154,6 +154,44 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn commands_are_given_once_wherever_the_server_dies(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device("IMEI:351234567890123").await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let order = json!({"light_ids": [device.light], "command_type": "power_control", "action": "on"}).to_string();
+        let given = async || {
+            let audit = city.store.inner().audit(1_000).await.unwrap();
+            audit.into_iter().filter(|entry| entry.action == "command.create").count()
+        };
+        let (mut failed, mut done) = (0, 0);
+        for calls in 0..12 {
+            let key = format!("key-{calls}");
+            let send = async || {
+                let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+                admin.sends("POST", "commands", &headers, order.clone().into_bytes()).await
+            };
+            let before = given().await;
+            // At some of these points the deed is done and the note behind it cannot be written.
+            city.store.fails_after(calls);
+            let first = send().await;
+            city.store.fails(false);
+            let again = send().await.done(201);
+            if first.status == 201 {
+                assert_eq!(first.json(), again, "{calls}");
+                done += 1;
+            } else {
+                first.problem(503);
+                failed += 1;
+            }
+            assert_eq!(given().await, before + 1, "given once, whatever came of {calls} calls");
+            let id = again["items"][0]["command_id"].as_str().unwrap();
+            assert_eq!(admin.gets(&format!("commands/{id}")).await.done(200)["state"], "queued", "nothing superseded it");
+        }
+        assert!(failed > 0 && done > 0, "{failed} {done}");
+    }
+}
+
 /// The description and its page know no engine.
 #[tokio::test]
 async fn the_description_names_every_route_and_the_page_asks_nobody_else() {

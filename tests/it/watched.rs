@@ -1,6 +1,6 @@
 //! A store that passes every call on, and on demand counts, fails or holds back. So a test can say "no database call", "the
 //! disk is full" or "the commit takes a while" without touching the engine below.
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use ccms_store::delegate_store;
 use tokio::sync::Semaphore;
@@ -9,6 +9,8 @@ pub struct Watched {
     inner: DynStore,
     calls: AtomicU64,
     failing: AtomicBool,
+    /// Calls that still pass before all fail; below zero when that is no question.
+    left: AtomicI64,
     /// One permit while appends may go through, none while they are held.
     appends: Semaphore,
     waiting: AtomicU64,
@@ -16,8 +18,8 @@ pub struct Watched {
 
 impl Watched {
     pub fn new(inner: DynStore) -> Self {
-        let (calls, failing) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { inner, calls, failing, appends: Semaphore::new(1), waiting: AtomicU64::new(0) }
+        let (calls, failing, left) = (AtomicU64::new(0), AtomicBool::new(false), AtomicI64::new(-1));
+        Self { inner, calls, failing, left, appends: Semaphore::new(1), waiting: AtomicU64::new(0) }
     }
 
     /// The store itself, for what a test looks up.
@@ -32,7 +34,13 @@ impl Watched {
 
     /// From here on every call fails, or none does.
     pub fn fails(&self, failing: bool) {
+        self.left.store(-1, Ordering::SeqCst);
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// From here on so many calls pass, and every one after them fails.
+    pub fn fails_after(&self, calls: i64) {
+        self.left.store(calls, Ordering::SeqCst);
     }
 
     /// From here on no append ends before [`Self::releases_appends`].
@@ -51,7 +59,9 @@ impl Watched {
 
     fn pass(&self) -> StoreResult<()> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        if self.failing.load(Ordering::SeqCst) {
+        let count_down = |left: i64| (left >= 0).then_some((left - 1).max(0));
+        let spent = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0);
+        if spent || self.failing.load(Ordering::SeqCst) {
             Err(StoreError::unavailable("the test pulled the plug"))
         } else {
             Ok(())

@@ -8,6 +8,7 @@ use ccms_core::limits;
 use ccms_core::reading::clean_text;
 use ccms_core::time::UtcMillis;
 use ccms_core::view::CommandView;
+use ccms_store::AnswerNote;
 use serde_json::json;
 
 use crate::ccms::Ccms;
@@ -25,6 +26,19 @@ pub const COMMAND_LIFE_MAX_S: i64 = 7 * 86_400;
 pub const RESET_EVERY_S: i64 = 3_600;
 /// Characters kept of a reason.
 const REASON_CHARS_MAX: usize = 240;
+
+/// The same command for some lights.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    pub lights: &'a [LightId],
+    pub kind: CommandKind,
+    pub priority: Priority,
+    pub expires_in_s: Option<i64>,
+    pub reason: Option<&'a str>,
+}
+
+/// Makes of the commands what is answered to them, for whom and under which key.
+pub type KeepAnswer<'a> = Box<dyn FnOnce(&[CommandView]) -> AnswerNote + Send + 'a>;
 
 impl Ccms {
     /// Queues a command for one light, as urgent as a person who waits for it. It supersedes a live one of the same type.
@@ -49,6 +63,18 @@ impl Ccms {
         expires_in_s: Option<i64>,
         reason: Option<&str>,
     ) -> Result<Vec<CommandView>, ServiceError> {
+        self.order(by, &Order { lights, kind, priority, expires_in_s, reason }, None).await
+    }
+
+    /// The same. With `keep` the commands and what is answered to them are one transaction: a request that is sent again finds
+    /// both or neither, whatever became of this server in between.
+    pub async fn order(
+        &self,
+        by: MayCommand<'_>,
+        order: &Order<'_>,
+        keep: Option<KeepAnswer<'_>>,
+    ) -> Result<Vec<CommandView>, ServiceError> {
+        let Order { lights, kind, priority, expires_in_s, reason } = *order;
         let life_s = check(lights, &kind, expires_in_s)?;
         let reason = reason.map(|r| clean_text(r, REASON_CHARS_MAX)).filter(|r| !r.is_empty());
         let targets = self.targets(by.who(), lights)?;
@@ -90,8 +116,12 @@ impl Ccms {
             };
             self.audit_entry(by.name(), "command.create", &target, particulars)
         };
-        let superseded = self.store().enqueue_commands(&commands, &audit).await?;
-        let views = commands.iter().zip(&targets).map(|(c, (light, ..))| command_view(c, light)).collect();
+        let views: Vec<CommandView> =
+            commands.iter().zip(&targets).map(|(c, (light, ..))| command_view(c, light)).collect();
+        let superseded = match keep.map(|keep| keep(&views)) {
+            Some(note) => self.store().enqueue_commands_once(&commands, &audit, &note).await?,
+            None => self.store().enqueue_commands(&commands, &audit).await?,
+        };
         let devices: BTreeSet<DeviceNo> = commands.iter().map(|c| c.device_no).collect();
         {
             let mut live = self.live().write();

@@ -68,7 +68,7 @@ pub use silence::Absences;
 pub use alerts::{ALERTS_PAGE_MAX, AlertFilter};
 pub use ccms::Ccms;
 pub use ccms_store::Role;
-pub use commands::{COMMAND_LIFE_MAX_S, COMMAND_LIGHTS_MAX, RESET_EVERY_S};
+pub use commands::{COMMAND_LIFE_MAX_S, COMMAND_LIGHTS_MAX, KeepAnswer, Order, RESET_EVERY_S};
 pub use enrolment::Claimed;
 pub use error::ServiceError;
 pub use governor::{Caller, Traffic};

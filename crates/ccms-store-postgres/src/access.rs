@@ -4,7 +4,8 @@ use ccms_core::command::Command;
 use ccms_core::ids::{CommandId, UserId};
 use ccms_core::time::UtcMillis;
 use ccms_store::{
-    Access, ApiKeyRecord, AuditEntry, ChainedEntry, NewApiKey, RememberedAnswer, Role, StoreResult, UserRecord,
+    Access, AnswerNote, ApiKeyRecord, AuditEntry, ChainedEntry, NewApiKey, RememberedAnswer, Role, StoreResult,
+    UserRecord,
 };
 
 use crate::{PostgresStore, answers, api_keys, audit, commands, enqueue, people, sessions};
@@ -54,7 +55,16 @@ impl Access for PostgresStore {
     }
 
     async fn enqueue_commands(&self, commands: &[Command], audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-        enqueue::enqueue(self, commands, audit).await
+        enqueue::enqueue(self, commands, audit, None).await
+    }
+
+    async fn enqueue_commands_once(
+        &self,
+        commands: &[Command],
+        audit: &AuditEntry,
+        note: &AnswerNote,
+    ) -> StoreResult<Vec<CommandId>> {
+        enqueue::enqueue(self, commands, audit, Some(note)).await
     }
     async fn cancel_command(&self, id: &CommandId, at: UtcMillis, audit: &AuditEntry) -> StoreResult<Option<Command>> {
         commands::cancel(self, id, at, audit).await

@@ -2,6 +2,7 @@
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{RememberedAnswer, StoreResult};
+use sqlx::PgConnection;
 
 use crate::instant::Instant;
 use crate::text::plain;
@@ -29,13 +30,14 @@ pub(crate) async fn remembered(store: &PostgresStore, actor: &str, key: &str) ->
         .transpose()
 }
 
-pub(crate) async fn remember(
-    store: &PostgresStore,
+/// False when there is one already.
+pub(crate) async fn remember_on(
+    connection: &mut PgConnection,
     actor: &str,
     key: &str,
     answer: &RememberedAnswer,
-) -> StoreResult<()> {
-    sqlx::query!(
+) -> StoreResult<bool> {
+    let kept = sqlx::query!(
         "INSERT INTO remembered_answers (actor, key, request, status, body, at) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (actor, key) DO NOTHING",
         plain(actor),
@@ -45,10 +47,20 @@ pub(crate) async fn remember(
         plain(&answer.body),
         Instant(answer.at),
     )
-    .execute(&store.pool)
+    .execute(connection)
     .await
     .map_err(failed)?;
-    Ok(())
+    Ok(kept.rows_affected() > 0)
+}
+
+pub(crate) async fn remember(
+    store: &PostgresStore,
+    actor: &str,
+    key: &str,
+    answer: &RememberedAnswer,
+) -> StoreResult<()> {
+    let mut connection = store.pool.acquire().await.map_err(failed)?;
+    remember_on(&mut connection, actor, key, answer).await.map(drop)
 }
 
 pub(crate) async fn forget(store: &PostgresStore, at: UtcMillis) -> StoreResult<u64> {

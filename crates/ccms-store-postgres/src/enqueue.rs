@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use ccms_core::command::Command;
 use ccms_core::ids::CommandId;
 use ccms_core::time::UtcMillis;
-use ccms_store::{AuditEntry, StoreError, StoreResult};
+use ccms_store::{AnswerNote, AuditEntry, StoreError, StoreResult};
 use sqlx::PgConnection;
 
 use crate::commands::command_id;
 use crate::instant::Instant;
 use crate::text::plain;
-use crate::{Lock, PostgresStore, audit, failed, lock};
+use crate::{Lock, PostgresStore, answers, audit, failed, lock};
 
 /// Rows per statement: bounds the arrays that are built here and sent.
 const PIECE_ROWS: usize = 10_000;
@@ -26,10 +26,16 @@ pub(crate) async fn enqueue(
     store: &PostgresStore,
     commands: &[Command],
     audit: &AuditEntry,
+    note: Option<&AnswerNote>,
 ) -> StoreResult<Vec<CommandId>> {
     let mut tx = store.begin().await?;
     // Requests for one light take turns, or neither would see the other's command as the one to supersede.
     lock(&mut tx, Lock::Commands).await?;
+    if let Some(note) = note
+        && !answers::remember_on(&mut tx, &note.actor, &note.key, &note.answer).await?
+    {
+        return Err(StoreError::Conflict { what: "an answer under this key" });
+    }
     let live = supersede(&mut tx, commands).await?;
     let superseded_at = superseded_within(commands);
     for (piece, superseded_at) in commands.chunks(PIECE_ROWS).zip(superseded_at.chunks(PIECE_ROWS)) {

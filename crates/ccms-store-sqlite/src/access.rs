@@ -6,9 +6,10 @@ use ccms_core::ids::{CommandId, UserId};
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{
-    Access, ApiKeyRecord, AuditEntry, ChainedEntry, NewApiKey, RememberedAnswer, Role, StoreError, StoreResult,
-    UserRecord,
+    Access, AnswerNote, ApiKeyRecord, AuditEntry, ChainedEntry, NewApiKey, RememberedAnswer, Role, StoreError,
+    StoreResult, UserRecord,
 };
+use sqlx::SqliteConnection;
 
 use crate::{SqliteStore, audit, failed, orders, people};
 
@@ -97,21 +98,8 @@ impl Access for SqliteStore {
     }
 
     async fn remember_answer(&self, actor: &str, key: &str, answer: &RememberedAnswer) -> StoreResult<()> {
-        let request = &answer.request[..];
-        sqlx::query!(
-            "INSERT INTO remembered_answers (actor, key, request, status, body, at) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT DO NOTHING",
-            actor,
-            key,
-            request,
-            answer.status,
-            answer.body,
-            answer.at.0,
-        )
-        .execute(&self.writer)
-        .await
-        .map_err(failed)?;
-        Ok(())
+        let mut connection = self.writer.acquire().await.map_err(failed)?;
+        remember_on(&mut connection, actor, key, answer).await.map(drop)
     }
 
     async fn forget_answers(&self, at: UtcMillis) -> StoreResult<u64> {
@@ -142,7 +130,16 @@ impl Access for SqliteStore {
     }
 
     async fn enqueue_commands(&self, commands: &[Command], audit: &AuditEntry) -> StoreResult<Vec<CommandId>> {
-        orders::enqueue(self, commands, audit).await
+        orders::enqueue(self, commands, audit, None).await
+    }
+
+    async fn enqueue_commands_once(
+        &self,
+        commands: &[Command],
+        audit: &AuditEntry,
+        note: &AnswerNote,
+    ) -> StoreResult<Vec<CommandId>> {
+        orders::enqueue(self, commands, audit, Some(note)).await
     }
     async fn cancel_command(&self, id: &CommandId, at: UtcMillis, audit: &AuditEntry) -> StoreResult<Option<Command>> {
         orders::cancel(self, id, at, audit).await
@@ -168,4 +165,28 @@ impl KeyColumns {
         let (created_at, revoked_at) = (UtcMillis(created_at), revoked_at.map(UtcMillis));
         ApiKeyRecord { no, name, scopes, zone, created_at, revoked_at }
     }
+}
+
+/// Inside a transaction; false when there is one already.
+pub(crate) async fn remember_on(
+    connection: &mut SqliteConnection,
+    actor: &str,
+    key: &str,
+    answer: &RememberedAnswer,
+) -> StoreResult<bool> {
+    let request = &answer.request[..];
+    let kept = sqlx::query!(
+        "INSERT INTO remembered_answers (actor, key, request, status, body, at) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+        actor,
+        key,
+        request,
+        answer.status,
+        answer.body,
+        answer.at.0,
+    )
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(kept.rows_affected() > 0)
 }

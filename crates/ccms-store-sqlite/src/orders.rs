@@ -3,9 +3,10 @@
 use ccms_core::command::Command;
 use ccms_core::ids::{CommandId, DeviceNo};
 use ccms_core::time::UtcMillis;
-use ccms_store::{AuditEntry, StoreError, StoreResult};
+use ccms_store::{AnswerNote, AuditEntry, StoreError, StoreResult};
 use sqlx::SqliteConnection;
 
+use crate::access::remember_on;
 use crate::commands::{command_id, command_on};
 use crate::{SqliteStore, audit, failed};
 
@@ -13,8 +14,14 @@ pub(crate) async fn enqueue(
     store: &SqliteStore,
     commands: &[Command],
     audit: &AuditEntry,
+    note: Option<&AnswerNote>,
 ) -> StoreResult<Vec<CommandId>> {
     let mut tx = store.begin().await?;
+    if let Some(note) = note
+        && !remember_on(&mut tx, &note.actor, &note.key, &note.answer).await?
+    {
+        return Err(StoreError::Conflict { what: "an answer under this key" });
+    }
     let mut superseded = Vec::new();
     for command in commands {
         superseded.extend(supersede(&mut tx, command).await?);

@@ -48,6 +48,17 @@ pub trait Access {
     /// # Errors
     /// [`crate::StoreError::Conflict`] when an id is taken; nothing happens then.
     async fn enqueue_commands(&self, commands: &[Command], audit: &AuditEntry) -> StoreResult<Vec<CommandId>>;
+    /// The same, and keeps what is answered to it as [`Access::remember_answer`] does, in one transaction: whoever finds the
+    /// one finds the other.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Conflict`] also when something was answered under this key before; nothing happens then.
+    async fn enqueue_commands_once(
+        &self,
+        commands: &[Command],
+        audit: &AuditEntry,
+        note: &AnswerNote,
+    ) -> StoreResult<Vec<CommandId>>;
     /// Cancels a live command. `None` when there is none or it is over.
     async fn cancel_command(&self, id: &CommandId, at: UtcMillis, audit: &AuditEntry) -> StoreResult<Option<Command>>;
 
@@ -83,6 +94,14 @@ pub struct RememberedAnswer {
     pub status: u16,
     pub body: String,
     pub at: UtcMillis,
+}
+
+/// An answer with whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerNote {
+    pub actor: String,
+    pub key: String,
+    pub answer: RememberedAnswer,
 }
 
 /// One audit entry with its link.

@@ -113,3 +113,4 @@ macro_rules! delegate_store {
         }
     };
 }
+            fn enqueue_commands_once(commands: &[Command], audit: &AuditEntry, note: &AnswerNote) -> Vec<CommandId>;

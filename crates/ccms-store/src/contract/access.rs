@@ -7,7 +7,9 @@ use ccms_core::reading::PowerState;
 
 use super::Database;
 use super::samples::{actions, at, audit, command, registered, session, user};
-use crate::{ApiKeyRecord, CommandChange, NewApiKey, RememberedAnswer, Role, SessionRecord, StoreError, UserRecord};
+use crate::{
+    AnswerNote, ApiKeyRecord, CommandChange, NewApiKey, RememberedAnswer, Role, SessionRecord, StoreError, UserRecord,
+};
 
 const ON: CommandKind = CommandKind::Power(PowerState::On);
 const OFF: CommandKind = CommandKind::Power(PowerState::Off);
@@ -80,6 +82,32 @@ pub async fn the_first_answer_stays(database: Arc<dyn Database>) {
     assert_eq!(store.forget_answers(at(21)).await.unwrap(), 2);
     assert_eq!(store.remembered_answer("key a", "1").await.unwrap(), None);
     assert_eq!(store.remembered_answer("key a", "2").await.unwrap(), Some(answer(51, 0, 30)));
+}
+
+pub async fn commands_and_their_answer_are_one_change(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let (device, light) = registered(&*store, 1).await;
+    let note = |key: &str| AnswerNote {
+        actor: "key 1".into(),
+        key: key.into(),
+        answer: RememberedAnswer { request: [7; 32], status: 201, body: "{\"ä\":1}".into(), at: at(20) },
+    };
+    let on = |id: &str, seconds| command(id, &device, &light, ON, seconds);
+    let first = [on("CMD_1", 20)];
+    assert_eq!(store.enqueue_commands_once(&first, &audit("first"), &note("a")).await.unwrap(), []);
+    assert_eq!(store.live_commands().await.unwrap(), first);
+    assert_eq!(store.remembered_answer("key 1", "a").await.unwrap(), Some(note("a").answer));
+
+    // The same key again, and a command that cannot be: nothing of either.
+    for (id, key) in [("CMD_2", "a"), ("CMD_1", "b")] {
+        let refused = store.enqueue_commands_once(&[on(id, 30)], &audit("second"), &note(key)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{id} {key}: {refused:?}");
+    }
+    assert_eq!(store.live_commands().await.unwrap(), first);
+    assert_eq!(store.remembered_answer("key 1", "b").await.unwrap(), None);
+    assert_eq!(actions(&*store).await[0], "first");
+    let superseded = store.enqueue_commands_once(&[on("CMD_2", 30)], &audit("second"), &note("b")).await.unwrap();
+    assert_eq!(superseded, [first[0].id.clone()]);
 }
 
 pub async fn people_change_and_are_signed_out(database: Arc<dyn Database>) {

@@ -78,7 +78,8 @@ macro_rules! contract_tests {
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
                 each_step_keeps_our_own_time, restarts_are_counted_by_controller,
                 lists_are_in_order_and_limited, many_requests_at_once_leave_one_alive;
-            access: keys_are_found_by_hash_until_revoked, the_first_answer_stays, people_change_and_are_signed_out,
+            access: keys_are_found_by_hash_until_revoked, the_first_answer_stays,
+                commands_and_their_answer_are_one_change, people_change_and_are_signed_out,
                 many_commands_are_one_change, a_live_command_is_cancelled_once;
             credentials: the_highest_generation_stays, revoking_voids_everything_once,
                 one_that_was_refused_can_be_registered_later, release_needs_a_light_and_credentials,
