@@ -10,7 +10,7 @@ use crate::city::{City, DOCUMENT_TIME};
 const DEVICE: &str = "IMEI:351234567890123";
 
 /// All pages of a list.
-async fn all(reader: &Integrator, path: &str) -> Vec<Value> {
+pub async fn all(reader: &Integrator, path: &str) -> Vec<Value> {
     let (mut items, mut next) = (Vec::new(), path.to_owned());
     for _ in 0..1_000 {
         let page = reader.gets(&next).await.done(200);

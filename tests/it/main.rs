@@ -14,7 +14,7 @@
 //! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
-//! [`durability`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`], [`night`] (virtual
+//! [`durability`], [`sealing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`], [`night`] (virtual
 //! time), [`ledger`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
@@ -56,6 +56,7 @@ mod pseudocode;
 mod reclaim;
 mod rights;
 mod rotation;
+mod sealing;
 mod sockets;
 mod status;
 mod strangers;

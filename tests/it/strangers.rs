@@ -35,7 +35,7 @@ on_both! {
         let mut device = city.device(DEVICE);
         device.configures().await.ok();
         device.asks_for_commands().await.ok();
-        assert!(city.operator().sees_waiting().await.iter().any(|(id, attempts)| id == OTHER && *attempts == 8));
+        assert_eq!(city.store.inner().device(&device_id(OTHER)).await.unwrap().unwrap().attempts, 8);
     }
 
     /// Memory does not know them, so their numbers can be given away again.

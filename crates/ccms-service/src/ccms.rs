@@ -1,6 +1,7 @@
 //! The handle that everything calls. Cheap to clone; all clones are one system.
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use ccms_core::ids::{CommandId, DeviceId, DeviceNo};
 use ccms_core::time::UtcMillis;
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub recent_keys: RecentKeys,
     pub governor: Governor,
     pub position: Arc<watch::Sender<LogPosition>>,
+    /// How far the checkpoint goes.
+    pub saved: AtomicI64,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
 }
@@ -110,6 +113,11 @@ impl Ccms {
         self.checkpoint().await;
         self.beats().await;
         self.0.store.close().await;
+    }
+
+    /// How far the checkpoint goes: a start does not need what is in the log before that.
+    pub(crate) fn saved_position(&self) -> LogPosition {
+        LogPosition(self.0.saved.load(Ordering::Acquire))
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -80,14 +80,13 @@ mod tests {
     #[tokio::test]
     async fn what_arrives_during_a_commit_is_one_batch_and_a_stop_loses_nothing() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (open, seen) = (gate.clone(), batches.clone());
+        let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::<Vec<u32>>::new())));
+        let (open, seen) = (gate.clone(), begun.clone());
         let crowd = Arc::new(Crowd::start(&tasks, stop.clone(), "numbers", move |items: Vec<u32>| {
-            let (gate, batches) = (gate.clone(), batches.clone());
+            let (gate, fine) = (gate.clone(), !items.contains(&99));
+            begun.lock().unwrap().push(items);
             async move {
                 gate.acquire().await.unwrap().forget();
-                let fine = !items.contains(&99);
-                batches.lock().unwrap().push(items);
                 if fine { Ok(()) } else { Err(StoreError::unavailable("99")) }
             }
         }));
@@ -95,30 +94,31 @@ mod tests {
             let crowd = crowd.clone();
             tokio::spawn(async move { crowd.write(n).await.is_ok() })
         };
+        let until = async |so: &dyn Fn() -> bool| {
+            while !so() {
+                tokio::task::yield_now().await;
+            }
+        };
         let first = write(0);
-        while crowd.0.capacity() != WAITING_MAX || seen.lock().unwrap().len() > 1 {
-            tokio::task::yield_now().await;
-        }
+        until(&|| seen.lock().unwrap().len() == 1).await;
         let rest: Vec<_> = (1..=40).map(write).collect();
-        while crowd.0.capacity() != WAITING_MAX - 40 {
-            tokio::task::yield_now().await;
-        }
+        until(&|| crowd.0.capacity() == WAITING_MAX - 40).await;
         open.add_permits(2);
         assert!(first.await.unwrap());
         for one in rest {
             assert!(one.await.unwrap());
         }
         assert_eq!(seen.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [1, 40]);
-        let (bad, good) = (write(99), write(100));
-        while crowd.0.capacity() == WAITING_MAX {
-            tokio::task::yield_now().await;
-        }
+
+        let bad = write(99);
+        until(&|| seen.lock().unwrap().len() == 3).await;
+        let good = write(100);
+        until(&|| crowd.0.capacity() == WAITING_MAX - 1).await;
         stop.cancel();
         open.add_permits(2);
         tasks.close();
         tasks.wait().await;
-        let _ = (bad.await.unwrap(), good.await.unwrap());
-        assert_eq!(seen.lock().unwrap().iter().flatten().filter(|n| **n >= 99).count(), 2, "both were tried");
+        assert_eq!((bad.await.unwrap(), good.await.unwrap()), (false, true));
         assert!(crowd.write(5).await.is_err(), "closed");
     }
 }

@@ -19,6 +19,8 @@ const COMMANDS: &str = "ccms_commands_total";
 pub const BATCH: &str = "ccms_intake_batch_readings";
 const COMMIT: &str = "ccms_intake_commit_duration_seconds";
 const FAILED_COMMITS: &str = "ccms_intake_failed_commits_total";
+const SEALED: &str = "ccms_sealed_readings_total";
+const SEALED_BYTES: &str = "ccms_sealed_bytes_total";
 const QUEUE: &str = "ccms_intake_queue_requests";
 const QUEUE_MAX: &str = "ccms_intake_queue_requests_max";
 const DEVICES: &str = "ccms_devices";
@@ -33,6 +35,8 @@ pub fn describe() {
     describe_histogram!(BATCH, Unit::Count, "Readings in one commit");
     describe_histogram!(COMMIT, Unit::Seconds, "Time of one commit of readings, to disk");
     describe_counter!(FAILED_COMMITS, Unit::Count, "Commits of readings that the database refused");
+    describe_counter!(SEALED, Unit::Count, "Readings that left the log for blocks");
+    describe_counter!(SEALED_BYTES, Unit::Bytes, "Size of the blocks that were written");
     describe_gauge!(QUEUE, Unit::Count, "Requests that wait for the database's writer");
     describe_gauge!(QUEUE_MAX, Unit::Count, "Requests that may wait for it; more are refused");
     describe_gauge!(DEVICES, Unit::Count, "Devices by state");
@@ -65,6 +69,12 @@ pub(crate) fn committed(stored: usize, duplicate: usize, took: Duration) {
     histogram!(COMMIT).record(took.as_secs_f64());
     counter!(READINGS, "outcome" => "stored").increment(stored as u64);
     counter!(READINGS, "outcome" => "duplicate").increment(duplicate as u64);
+}
+
+/// Readings left the log for blocks of this size.
+pub(crate) fn sealed(readings: u64, bytes: u64) {
+    counter!(SEALED).increment(readings);
+    counter!(SEALED_BYTES).increment(bytes);
 }
 
 /// A batch was refused by the database.

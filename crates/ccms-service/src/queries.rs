@@ -122,7 +122,7 @@ impl Ccms {
     /// Everything about one light.
     pub async fn light(&self, by: MayView<'_>, id: &LightId) -> Result<LightDetail, ServiceError> {
         let no = self.light_no(by, id).ok_or(ServiceError::NotFound)?;
-        let readings = self.store().latest_readings(no, DRAWER_READINGS).await?;
+        let readings = self.last_words(no, DRAWER_READINGS).await?;
         let commands = self.store().commands_of_light(no, DRAWER_COMMANDS).await?;
         let now = self.now();
         let live = self.live().read();

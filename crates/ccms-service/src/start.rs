@@ -1,5 +1,6 @@
 //! Start: read people's and devices' records, the checkpoint and the log behind it, then begin to serve.
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use ccms_core::ids::LightNo;
 use ccms_store::{DeviceState, DynStore, LogPosition, StoreResult};
@@ -51,6 +52,7 @@ impl Ccms {
         let keys = TokenKeys::open(keys.into(), overlap_s(settings.silence_s), clock.now())?;
         let absences = Absences::load(&store, clock.now()).await?;
         let city_time = CityTime::new(&settings.city.timezone)?;
+        let saved = AtomicI64::new(store.checkpoint().await?.0.0);
         let (state, position, pending) = rebuild(&store, &clock).await?;
         let strangers = Strangers::new(pending);
         let live = Arc::new(Live::new(state));
@@ -101,6 +103,7 @@ impl Ccms {
             recent_keys: RecentKeys::default(),
             governor,
             position,
+            saved,
             stop,
             tasks: tracker,
         });

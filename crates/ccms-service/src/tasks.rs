@@ -1,4 +1,5 @@
 //! What runs in the background. Each task waits for its own reason to act and stops with the system.
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ccms_core::command::CommandState;
@@ -11,6 +12,7 @@ use crate::api_keys;
 use crate::ccms::Ccms;
 use crate::live::Drawn;
 use crate::live::feed::Change;
+use crate::sealing::Sealed;
 
 /// Distance between two published steps of the feed: state reaches an open browser well within half a second.
 const FEED_EVERY: Duration = Duration::from_millis(200);
@@ -21,6 +23,8 @@ const SESSIONS_EVERY: Duration = Duration::from_secs(600);
 
 /// Distance between looks at the file of keys: a rotation beside the server takes effect within this.
 const RING_EVERY: Duration = Duration::from_secs(2);
+/// Distance between looks for days that are over.
+const SEAL_EVERY: Duration = Duration::from_secs(600);
 /// Distance between signs that the server is alive, and between looks for devices that are silent too long.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -42,6 +46,15 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         c.beats().await;
         c.release_silent().await;
         c.inner().breaker.sweep(c.now());
+    });
+    every(ccms, SEAL_EVERY, |c| async move {
+        match c.seal().await {
+            Ok(Sealed { days: 0, readings: 0, .. }) => {}
+            Ok(done) => {
+                tracing::info!(days = done.days, readings = done.readings, bytes = done.bytes, "days were sealed")
+            }
+            Err(error) => tracing::error!(%error, "a day was not sealed; its readings stay in the log"),
+        }
     });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();
     every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint().await });
@@ -123,12 +136,15 @@ impl Ccms {
         // The position first: rows that arrive in between are in the state too, and replaying them changes nothing.
         let upto = *self.inner().position.borrow();
         let rows = self.live().write().take_unsaved();
-        if rows.is_empty() {
+        if rows.is_empty() && upto == self.saved_position() {
             return;
         }
-        if let Err(error) = self.store().write_checkpoint(upto, &rows).await {
-            tracing::error!(%error, lights = rows.len(), "the checkpoint was not written; the next one includes it");
-            self.live().write().still_unsaved(&rows);
+        match self.store().write_checkpoint(upto, &rows).await {
+            Ok(()) => self.inner().saved.store(upto.0, Ordering::Release),
+            Err(error) => {
+                tracing::error!(%error, lights = rows.len(), "the checkpoint was not written; the next one includes it");
+                self.live().write().still_unsaved(&rows);
+            }
         }
     }
 

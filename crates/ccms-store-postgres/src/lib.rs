@@ -46,6 +46,7 @@ mod lights;
 mod people;
 mod readings;
 mod sessions;
+mod sealing;
 mod swap;
 mod text;
 mod uploads;
@@ -140,8 +141,19 @@ impl Store for PostgresStore {
     async fn device(&self, id: &DeviceId) -> StoreResult<Option<DeviceRecord>> {
         devices::device(self, id).await
     }
+    async fn devices_after(
+        &self,
+        after: DeviceNo,
+        state: Option<DeviceState>,
+        limit: u32,
+    ) -> StoreResult<Vec<DeviceRecord>> {
+        devices::after(self, after, state, limit).await
+    }
     async fn lights(&self) -> StoreResult<Vec<LightRecord>> {
         lights::lights(self).await
+    }
+    async fn lights_after(&self, after: LightNo, limit: u32) -> StoreResult<Vec<LightRecord>> {
+        lights::after(self, after, limit).await
     }
     async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
         lights::of_device(self, device).await

@@ -82,7 +82,10 @@ pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreR
 }
 
 async fn end_of_log(connection: &mut PgConnection) -> StoreResult<LogPosition> {
-    let end = sqlx::query_scalar!(r#"SELECT coalesce(max(id), 0) AS "end!" FROM energy_parameters"#)
+    // The row of the highest number may be sealed and gone, but only behind the checkpoint.
+    let end = sqlx::query_scalar!(
+        r#"SELECT greatest((SELECT max(id) FROM energy_parameters), (SELECT log_position FROM checkpoint), 0) AS "end!""#
+    )
         .fetch_one(connection)
         .await
         .map_err(failed)?;

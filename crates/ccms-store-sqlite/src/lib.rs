@@ -43,6 +43,7 @@ mod open;
 mod orders;
 mod people;
 mod readings;
+mod sealing;
 mod swap;
 mod uploads;
 
@@ -117,8 +118,19 @@ impl Store for SqliteStore {
     async fn device(&self, id: &DeviceId) -> StoreResult<Option<DeviceRecord>> {
         devices::device(self, id).await
     }
+    async fn devices_after(
+        &self,
+        after: DeviceNo,
+        state: Option<DeviceState>,
+        limit: u32,
+    ) -> StoreResult<Vec<DeviceRecord>> {
+        devices::after(self, after, state, limit).await
+    }
     async fn lights(&self) -> StoreResult<Vec<LightRecord>> {
         lights::all(self).await
+    }
+    async fn lights_after(&self, after: LightNo, limit: u32) -> StoreResult<Vec<LightRecord>> {
+        lights::after(self, after, limit).await
     }
     async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
         lights::of_device(self, device).await

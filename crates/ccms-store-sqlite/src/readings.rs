@@ -50,11 +50,12 @@ pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreRes
 }
 
 async fn end_of_log(connection: &mut SqliteConnection) -> StoreResult<LogPosition> {
-    let end = sqlx::query_scalar!(r#"SELECT coalesce(max(id), 0) AS "end!: i64" FROM energy_parameters"#)
-        .fetch_one(connection)
+    // The highest number ever given: its row may be sealed and gone.
+    let end = sqlx::query_scalar!(r#"SELECT CAST(seq AS INTEGER) AS "end: i64" FROM sqlite_sequence WHERE name = 'energy_parameters'"#)
+        .fetch_optional(connection)
         .await
         .map_err(failed)?;
-    Ok(LogPosition(end))
+    Ok(LogPosition(end.flatten().unwrap_or(0)))
 }
 
 async fn keys_after(connection: &mut SqliteConnection, after: LogPosition) -> StoreResult<HashSet<(i64, i64, i64)>> {
@@ -65,30 +66,30 @@ async fn keys_after(connection: &mut SqliteConnection, after: LogPosition) -> St
     Ok(keys.into_iter().map(|k| (k.reported_at, k.light_no, k.dedupe)).collect())
 }
 
-struct LogColumns {
-    id: i64,
-    light_no: i64,
-    device_no: i64,
-    reported_at: i64,
-    delay_ms: i64,
-    dedupe: i64,
-    power_state: Option<i64>,
-    brightness_percent: Option<i64>,
-    temperature_dc: Option<i64>,
-    battery_percent: Option<i64>,
-    signal_percent: Option<i64>,
-    uptime_s: Option<i64>,
-    voltage_dv: Option<i64>,
-    current_ma: Option<i64>,
-    power_dw: Option<i64>,
-    frequency_chz: Option<i64>,
-    energy_wh: Option<i64>,
-    error_flags: Option<String>,
-    flags: i64,
+pub(crate) struct LogColumns {
+    pub id: i64,
+    pub light_no: i64,
+    pub device_no: i64,
+    pub reported_at: i64,
+    pub delay_ms: i64,
+    pub dedupe: i64,
+    pub power_state: Option<i64>,
+    pub brightness_percent: Option<i64>,
+    pub temperature_dc: Option<i64>,
+    pub battery_percent: Option<i64>,
+    pub signal_percent: Option<i64>,
+    pub uptime_s: Option<i64>,
+    pub voltage_dv: Option<i64>,
+    pub current_ma: Option<i64>,
+    pub power_dw: Option<i64>,
+    pub frequency_chz: Option<i64>,
+    pub energy_wh: Option<i64>,
+    pub error_flags: Option<String>,
+    pub flags: i64,
 }
 
 impl LogColumns {
-    fn row(self) -> StoreResult<(LogPosition, ReadingRow)> {
+    pub(crate) fn row(self) -> StoreResult<(LogPosition, ReadingRow)> {
         let at = Row::new("energy_parameters", &self.id);
         let light = LightNo(at.number("light_no", self.light_no)?);
         let reading = ReadingColumns {

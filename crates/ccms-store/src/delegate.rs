@@ -36,7 +36,9 @@ macro_rules! delegate_store {
             fn delete_expired_sessions(now: UtcMillis) -> u64;
             fn devices() -> Vec<DeviceRecord>;
             fn device(id: &DeviceId) -> Option<DeviceRecord>;
+            fn devices_after(after: DeviceNo, state: Option<DeviceState>, limit: u32) -> Vec<DeviceRecord>;
             fn lights() -> Vec<LightRecord>;
+            fn lights_after(after: LightNo, limit: u32) -> Vec<LightRecord>;
             fn lights_of_device(device: DeviceNo) -> Vec<LightRecord>;
             fn register_device(new: NewDevice, audit: &AuditEntry) -> (DeviceRecord, LightRecord);
             fn note_pending(notes: &[PendingNote]) -> ();
@@ -94,6 +96,16 @@ macro_rules! delegate_store {
             fn firmware_report(device: DeviceNo) -> Option<FirmwareReport>;
             fn suspect_readings(light: LightNo, from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
         }
+        Sealing {
+            fn row_at_or_before(position: LogPosition) -> Option<(LogPosition, UtcMillis)>;
+            fn earliest_hot_day(before: Day, upto: LogPosition) -> Option<Day>;
+            fn hot_count(day: Day, upto: LogPosition) -> u64;
+            fn hot_rows(day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> Vec<ReadingRow>;
+            fn forget_hot(day: Day, upto: LogPosition, limit: u32) -> u64;
+            fn write_sealed(days: &[SealedDay]) -> Vec<bool>;
+            fn sealed_of_day(day: Day, from: LightNo, to: LightNo) -> Vec<SealedDay>;
+            fn sealed_of_light(light: LightNo, from: Day, last: Day, limit: u32) -> Vec<SealedDay>;
+        }
         Access {
             fn create_api_key(new: NewApiKey, audit: &AuditEntry) -> ApiKeyRecord;
             fn api_key(hash: &[u8; 32]) -> Option<ApiKeyRecord>;
@@ -107,10 +119,10 @@ macro_rules! delegate_store {
             fn change_password(id: UserId, password_hash: &str, audit: &AuditEntry) -> Option<u64>;
             fn delete_sessions_of(user: UserId, audit: &AuditEntry) -> Option<u64>;
             fn enqueue_commands(commands: &[Command], audit: &AuditEntry) -> Vec<CommandId>;
+            fn enqueue_commands_once(commands: &[Command], audit: &AuditEntry, note: &AnswerNote) -> Vec<CommandId>;
             fn cancel_command(id: &CommandId, at: UtcMillis, audit: &AuditEntry) -> Option<Command>;
             fn audit_chain(after: i64, limit: u32) -> Vec<ChainedEntry>;
         }
         }
     };
 }
-            fn enqueue_commands_once(commands: &[Command], audit: &AuditEntry, note: &AnswerNote) -> Vec<CommandId>;

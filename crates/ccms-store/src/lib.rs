@@ -21,6 +21,7 @@ mod delegate;
 mod error;
 pub mod parse;
 mod records;
+mod sealing;
 mod uploads;
 
 pub use access::*;
@@ -29,6 +30,7 @@ pub use credentials::*;
 pub use curation::*;
 pub use error::{StoreError, StoreResult};
 pub use records::*;
+pub use sealing::*;
 pub use uploads::*;
 
 /// A handle to whichever engine the database URL chose.
@@ -37,7 +39,7 @@ pub type DynStore = Arc<dyn Store>;
 /// People, devices, readings, commands and the audit log are here; the rest of the contract is in the traits named above,
 /// one file each.
 #[async_trait]
-pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Sync + 'static {
+pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Sealing + Send + Sync + 'static {
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;
 
@@ -73,8 +75,17 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Send + Syn
     /// Every device, by number.
     async fn devices(&self) -> StoreResult<Vec<DeviceRecord>>;
     async fn device(&self, id: &DeviceId) -> StoreResult<Option<DeviceRecord>>;
+    /// Devices with a higher number than `after`, in one state or in any, by number, at most `limit`.
+    async fn devices_after(
+        &self,
+        after: DeviceNo,
+        state: Option<DeviceState>,
+        limit: u32,
+    ) -> StoreResult<Vec<DeviceRecord>>;
     /// Every light, by number.
     async fn lights(&self) -> StoreResult<Vec<LightRecord>>;
+    /// Lights with a higher number than `after`, by number, at most `limit`.
+    async fn lights_after(&self, after: LightNo, limit: u32) -> StoreResult<Vec<LightRecord>>;
     /// The lights that one device drives now, by number.
     async fn lights_of_device(&self, device: DeviceNo) -> StoreResult<Vec<LightRecord>>;
 

@@ -2,7 +2,14 @@
 //! It holds only what is on disk already (or can be rebuilt from there: checkpoint plus log).
 //!
 //! One lock, short critical sections, no await inside. Lights and devices sit in vectors by their dense numbers.
+//!
+//! - `state`   the state, how it is read and how reports change it
+//! - `orders`  commands in it
+//! - `saved`   to the checkpoint and back
+//! - `feed`    numbered changes, for browsers
 pub(crate) mod feed;
+mod orders;
+mod saved;
 mod state;
 #[cfg(test)]
 mod tests;

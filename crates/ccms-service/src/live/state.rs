@@ -7,24 +7,24 @@ use ccms_core::light::{self, LightFacts};
 use ccms_core::limits;
 use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
-use ccms_store::{CheckpointRow, CommandChange, DeviceRecord, LightRecord, ReadingRow};
+use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
 
 use crate::told::Happening;
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// By number minus one; `None` where a number belongs to no loaded light.
-    lights: Vec<Option<LiveLight>>,
-    devices: Vec<Option<LiveDevice>>,
-    light_by_id: HashMap<LightId, LightNo>,
-    device_by_id: HashMap<DeviceId, DeviceNo>,
-    device_by_command: HashMap<CommandId, DeviceNo>,
+    pub(super) lights: Vec<Option<LiveLight>>,
+    pub(super) devices: Vec<Option<LiveDevice>>,
+    pub(super) light_by_id: HashMap<LightId, LightNo>,
+    pub(super) device_by_id: HashMap<DeviceId, DeviceNo>,
+    pub(super) device_by_command: HashMap<CommandId, DeviceNo>,
     /// Lights that anything changed for since the feed last looked.
-    touched: BTreeSet<LightNo>,
+    pub(super) touched: BTreeSet<LightNo>,
     /// What else happened since then, in order.
-    happened: Vec<Happening>,
+    pub(super) happened: Vec<Happening>,
     /// Lights whose state the checkpoint does not have yet.
-    unsaved: BTreeSet<LightNo>,
+    pub(super) unsaved: BTreeSet<LightNo>,
 }
 
 #[derive(Debug)]
@@ -97,6 +97,11 @@ impl State {
 
     pub fn light_no(&self, id: &LightId) -> Option<LightNo> {
         self.light_by_id.get(id).copied()
+    }
+
+    /// No light has a higher number.
+    pub fn highest_light(&self) -> LightNo {
+        LightNo(u32::try_from(self.lights.len()).unwrap_or(u32::MAX))
     }
 
     pub fn device(&self, no: DeviceNo) -> Option<&LiveDevice> {
@@ -212,15 +217,6 @@ impl State {
         self.touched.insert(no);
     }
 
-    pub fn put_command(&mut self, command: Command) {
-        let (id, device_no, light_no) = (command.id.clone(), command.device_no, command.light_no);
-        if let Some(device) = self.device_mut(device_no) {
-            device.commands.push(LiveCommand { command, handed_out_at: None });
-            self.device_by_command.insert(id, device_no);
-            self.touched.insert(light_no);
-        }
-    }
-
     /// Any authenticated sign of life.
     pub fn contact(&mut self, no: DeviceNo, at: UtcMillis) {
         let index = (no.0 as usize).wrapping_sub(1);
@@ -270,78 +266,6 @@ impl State {
         self.command_changed(&step.id, event, step.at);
     }
 
-    /// Takes a step in a command's life that is on disk. A command that is over leaves memory.
-    pub fn command_changed(&mut self, id: &CommandId, event: CommandEvent, now: UtcMillis) {
-        let Some(device) = self.command_owner(id).and_then(|no| self.device_mut(no)) else { return };
-        let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
-        let held = &mut device.commands[at];
-        let mut told = None;
-        if let Some(next) = held.command.state.after(event) {
-            held.command.state = next;
-            if next == CommandState::Delivered {
-                held.command.delivered_at.get_or_insert(now);
-            }
-            if next == CommandState::Unverified {
-                held.command.unverified_at.get_or_insert(now);
-            }
-            if !next.is_live() {
-                held.command.finished_at = Some(now);
-            }
-            told = Some(Happening::Command(Box::new(held.command.clone())));
-        }
-        let light_no = held.command.light_no;
-        if !held.command.state.is_live() {
-            let over = device.commands.remove(at).command;
-            self.device_by_command.remove(id);
-            if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
-                self.note_executed(light_no, vec![over]);
-            }
-        }
-        self.happened.extend(told);
-        self.touched.insert(light_no);
-    }
-
-    /// Takes a command as the store has it. One that is over leaves memory.
-    pub fn command_is(&mut self, command: Command) {
-        let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
-        let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
-        let (id, light_no) = (command.id.clone(), command.light_no);
-        if command.state != device.commands[at].command.state {
-            self.happened.push(Happening::Command(Box::new(command.clone())));
-        }
-        let Some(device) = self.device_mut(command.device_no) else { return };
-        if command.state.is_live() {
-            device.commands[at].command = command;
-        } else {
-            device.commands.remove(at);
-            self.device_by_command.remove(&id);
-            if command.state == CommandState::Executed {
-                self.note_executed(light_no, vec![command]);
-            }
-        }
-        self.touched.insert(light_no);
-    }
-
-    /// Keeps the newest executed command of each type, of these and those that are known.
-    pub fn note_executed(&mut self, no: LightNo, commands: Vec<Command>) {
-        let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
-        let known = light.executed.get_or_insert_default();
-        for command in commands.into_iter().filter(|c| c.state == CommandState::Executed) {
-            match known.iter_mut().find(|k| k.kind.command_type() == command.kind.command_type()) {
-                None => known.push(command),
-                Some(older) if older.requested_at <= command.requested_at => *older = command,
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// What was executed is not known after all.
-    pub fn forget_executed(&mut self, no: LightNo) {
-        if let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) {
-            light.executed = None;
-        }
-    }
-
     // ---- feed and checkpoint ---------------------------------------------------------------------------------------
 
     pub fn touch(&mut self, no: LightNo) {
@@ -376,49 +300,5 @@ impl State {
     pub fn drifted(&self, now: UtcMillis) -> Vec<LightNo> {
         let drifted = |l: &&LiveLight| l.published.is_some_and(|p| p != self.mark_state(l, now));
         self.lights().filter(drifted).map(|l| l.record.no).collect()
-    }
-
-    pub fn take_unsaved(&mut self) -> Vec<CheckpointRow> {
-        let unsaved = std::mem::take(&mut self.unsaved);
-        unsaved.into_iter().filter_map(|no| self.checkpoint_row(no)).collect()
-    }
-
-    fn checkpoint_row(&self, no: LightNo) -> Option<CheckpointRow> {
-        let light = self.light(no)?;
-        let device = self.device_of(light)?;
-        Some(CheckpointRow {
-            light_no: no,
-            last_contact: device.last_contact?,
-            promised_interval_s: device.promised_interval_s,
-            latest: light.latest.clone(),
-        })
-    }
-
-    /// Puts rows back that could not be saved.
-    pub fn still_unsaved(&mut self, rows: &[CheckpointRow]) {
-        self.unsaved.extend(rows.iter().map(|r| r.light_no));
-    }
-
-    pub fn restore(&mut self, row: CheckpointRow) {
-        let Some(light) = self.lights.get_mut((row.light_no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut)
-        else {
-            return;
-        };
-        light.latest = row.latest;
-        if let Some(device) = light.record.device_no.and_then(|no| self.device_mut(no)) {
-            device.last_contact = device.last_contact.max(Some(row.last_contact));
-            device.promised_interval_s = row.promised_interval_s;
-        }
-    }
-
-    /// Gives every device that was online when the server was last alive a fresh wait.
-    pub fn grant_grace(&mut self, now: UtcMillis) {
-        let Some(last_alive) = self.devices().filter_map(|d| d.last_contact).max() else { return };
-        for device in self.devices.iter_mut().flatten() {
-            let window_s = limits::OFFLINE_AFTER_S.max(limits::OFFLINE_AFTER_INTERVALS * device.promised_interval_s);
-            if device.last_contact.is_some_and(|at| last_alive.since(at) <= i64::from(window_s) * 1000) {
-                device.grace_contact = Some(now);
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@
 //! - [`curation`]    what people say of lights, many changes as one
 //! - [`readings`]    the log: once each, in order, what was written comes back
 //! - [`checkpoint`]  the latest state
+//! - [`sealing`]     days that leave the log for blocks
 //! - [`uploads`]     log texts, unreadable messages, firmware reports, suspect clocks
 //! - [`alerts`]      one per device, light and kind
 //! - [`commands`]    superseding and changes of state
@@ -36,6 +37,7 @@ pub mod devices;
 pub mod people;
 pub mod readings;
 pub mod samples;
+pub mod sealing;
 pub mod swap;
 pub mod uploads;
 
@@ -74,6 +76,9 @@ macro_rules! contract_tests {
                 a_follower_misses_nothing, a_large_batch_keeps_its_order,
                 a_closed_store_keeps_everything;
             checkpoint: the_first_is_empty, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
+            sealing: a_day_is_found_by_its_own_time_or_by_arrival,
+                what_is_forgotten_is_gone_and_its_place_is_never_given_again, a_block_takes_the_place_of_the_one_before_it,
+                of_many_sealers_one_wins;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
                 each_step_keeps_our_own_time, restarts_are_counted_by_controller,

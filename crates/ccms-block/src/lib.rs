@@ -1,0 +1,37 @@
+//! Sealed history: the readings of one light packed into a block.
+//!
+//! The hot log takes readings in the order of their arrival, about ninety bytes each, and nothing in it is near anything else
+//! of its light. Once a day is over, the readings of each light can be laid side by side, column by column, where they are
+//! nearly the same as their neighbours. The numbers go through `pco`, a codec for columns of numbers; what is here decides only
+//! which columns there are.
+//!
+//! Pure: no IO, no clock. A block carries a checksum, and a damaged one is an error, never a wrong reading.
+//!
+//! - [`encode`] and [`decode`]  the readings of one light, in the order they were given
+//! - `column`                   one column of numbers, some of which may be missing
+//! - `frame`                    version, length and checksum around the columns
+mod block;
+mod column;
+mod frame;
+
+pub use block::{READINGS_MAX, decode, encode};
+
+/// Why a block cannot be read or made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// The bytes are not those that were written.
+    #[error("the block is damaged: {0}")]
+    Damaged(&'static str),
+    /// A later version of the program wrote it.
+    #[error("the block is of version {0}, which this program does not know")]
+    Version(u8),
+    /// [`READINGS_MAX`] is the most that one block holds.
+    #[error("a block of {0} readings is too large")]
+    TooLarge(usize),
+    /// Every reading of a block is of one light.
+    #[error("the readings are of several lights")]
+    SeveralLights,
+    /// The codec refused what it was given to pack.
+    #[error("the readings could not be packed: {0}")]
+    Codec(String),
+}

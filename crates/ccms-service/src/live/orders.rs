@@ -1,0 +1,90 @@
+//! Commands in memory: those that are not over, by their device; and of each light what it did last.
+use ccms_core::command::{Command, CommandEvent, CommandState};
+use ccms_core::ids::{CommandId, LightNo};
+use ccms_core::time::UtcMillis;
+
+use super::state::{LiveCommand, State};
+use crate::told::Happening;
+
+impl State {
+    pub fn put_command(&mut self, command: Command) {
+        let (id, device_no, light_no) = (command.id.clone(), command.device_no, command.light_no);
+        if let Some(device) = self.device_mut(device_no) {
+            device.commands.push(LiveCommand { command, handed_out_at: None });
+            self.device_by_command.insert(id, device_no);
+            self.touched.insert(light_no);
+        }
+    }
+
+    /// Takes a step in a command's life that is on disk. A command that is over leaves memory.
+    pub fn command_changed(&mut self, id: &CommandId, event: CommandEvent, now: UtcMillis) {
+        let Some(device) = self.command_owner(id).and_then(|no| self.device_mut(no)) else { return };
+        let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
+        let held = &mut device.commands[at];
+        let mut told = None;
+        if let Some(next) = held.command.state.after(event) {
+            held.command.state = next;
+            if next == CommandState::Delivered {
+                held.command.delivered_at.get_or_insert(now);
+            }
+            if next == CommandState::Unverified {
+                held.command.unverified_at.get_or_insert(now);
+            }
+            if !next.is_live() {
+                held.command.finished_at = Some(now);
+            }
+            told = Some(Happening::Command(Box::new(held.command.clone())));
+        }
+        let light_no = held.command.light_no;
+        if !held.command.state.is_live() {
+            let over = device.commands.remove(at).command;
+            self.device_by_command.remove(id);
+            if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
+                self.note_executed(light_no, vec![over]);
+            }
+        }
+        self.happened.extend(told);
+        self.touched.insert(light_no);
+    }
+
+    /// Takes a command as the store has it. One that is over leaves memory.
+    pub fn command_is(&mut self, command: Command) {
+        let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
+        let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
+        let (id, light_no) = (command.id.clone(), command.light_no);
+        if command.state != device.commands[at].command.state {
+            self.happened.push(Happening::Command(Box::new(command.clone())));
+        }
+        let Some(device) = self.device_mut(command.device_no) else { return };
+        if command.state.is_live() {
+            device.commands[at].command = command;
+        } else {
+            device.commands.remove(at);
+            self.device_by_command.remove(&id);
+            if command.state == CommandState::Executed {
+                self.note_executed(light_no, vec![command]);
+            }
+        }
+        self.touched.insert(light_no);
+    }
+
+    /// Keeps the newest executed command of each type, of these and those that are known.
+    pub fn note_executed(&mut self, no: LightNo, commands: Vec<Command>) {
+        let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let known = light.executed.get_or_insert_default();
+        for command in commands.into_iter().filter(|c| c.state == CommandState::Executed) {
+            match known.iter_mut().find(|k| k.kind.command_type() == command.kind.command_type()) {
+                None => known.push(command),
+                Some(older) if older.requested_at <= command.requested_at => *older = command,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What was executed is not known after all.
+    pub fn forget_executed(&mut self, no: LightNo) {
+        if let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) {
+            light.executed = None;
+        }
+    }
+}

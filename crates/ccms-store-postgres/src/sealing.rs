@@ -1,0 +1,202 @@
+//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time; those with a suspect clock
+//! through their own.
+use async_trait::async_trait;
+use ccms_core::ids::LightNo;
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
+
+use crate::columns::LogColumns;
+use crate::instant::Instant;
+use crate::{PostgresStore, failed};
+
+struct SealedColumns {
+    light_no: i64,
+    day: i32,
+    revision: i64,
+    readings: i64,
+    body: Vec<u8>,
+}
+
+impl SealedColumns {
+    fn record(self) -> StoreResult<SealedDay> {
+        let key = format!("({}, {})", self.light_no, self.day);
+        let at = Row::new("sealed_readings", &key);
+        Ok(SealedDay {
+            light_no: LightNo(at.number("light_no", self.light_no)?),
+            day: Day(self.day),
+            revision: at.number("revision", self.revision)?,
+            readings: at.number("readings", self.readings)?,
+            body: self.body,
+        })
+    }
+}
+
+#[async_trait]
+impl Sealing for PostgresStore {
+    async fn row_at_or_before(&self, position: LogPosition) -> StoreResult<Option<(LogPosition, UtcMillis)>> {
+        let row = sqlx::query!(
+            r#"SELECT id, received_at AS "received_at: Instant" FROM energy_parameters
+               WHERE id <= $1 ORDER BY id DESC LIMIT 1"#,
+            position.0
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(row.map(|r| (LogPosition(r.id), r.received_at.0)))
+    }
+
+    async fn earliest_hot_day(&self, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
+        let first = sqlx::query_scalar!(
+            r#"SELECT least(
+                 (SELECT reported_at FROM energy_parameters
+                  WHERE reported_at < $1 AND id <= $2 AND (flags & 4096) = 0 ORDER BY reported_at LIMIT 1),
+                 (SELECT min(received_at) FROM energy_parameters
+                  WHERE (flags & 4096) != 0 AND received_at < $1 AND id <= $2)) AS "first: Instant""#,
+            Instant(before.begins()),
+            upto.0
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(first.map(|at| Day::of(at.0)))
+    }
+
+    async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT (SELECT count(*) FROM energy_parameters
+                       WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0)
+                    + (SELECT count(*) FROM energy_parameters
+                       WHERE (flags & 4096) != 0 AND received_at >= $1 AND received_at < $2 AND id <= $3) AS "count!""#,
+            Instant(day.begins()),
+            Instant(day.ends()),
+            upto.0
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn hot_rows(&self, day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> StoreResult<Vec<ReadingRow>> {
+        sqlx::query_as!(
+            LogColumns,
+            r#"SELECT id AS "id!", light_no AS "light_no!", device_no AS "device_no!", reported_at AS "reported_at!: Instant",
+                 received_at AS "received_at!: Instant", dedupe AS "dedupe!", energy_wh, uptime_s, current_ma, power_dw,
+                 voltage_dv, frequency_chz, flags AS "flags!", temperature_dc, power_state, brightness_percent,
+                 battery_percent, signal_percent, error_flags::text
+               FROM energy_parameters
+               WHERE reported_at >= $1 AND reported_at < $2 AND light_no >= $3 AND light_no < $4 AND id <= $5
+                 AND (flags & 4096) = 0
+               UNION ALL
+               SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+                 voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+                 signal_percent, error_flags::text
+               FROM energy_parameters
+               WHERE (flags & 4096) != 0 AND light_no >= $3 AND light_no < $4 AND received_at >= $1 AND received_at < $2
+                 AND id <= $5"#,
+            Instant(day.begins()),
+            Instant(day.ends()),
+            i64::from(from.0),
+            i64::from(to.0),
+            upto.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|c| Ok(c.row()?.1))
+        .collect()
+    }
+
+    async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
+        let gone = sqlx::query!(
+            "DELETE FROM energy_parameters WHERE id IN (
+               (SELECT id FROM energy_parameters
+                WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0
+                ORDER BY reported_at LIMIT $4)
+               UNION ALL
+               (SELECT id FROM energy_parameters
+                WHERE (flags & 4096) != 0 AND received_at >= $1 AND received_at < $2 AND id <= $3 LIMIT $4)
+               LIMIT $4)",
+            Instant(day.begins()),
+            Instant(day.ends()),
+            upto.0,
+            i64::from(limit)
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(gone.rows_affected())
+    }
+
+    async fn write_sealed(&self, days: &[SealedDay]) -> StoreResult<Vec<bool>> {
+        let mut tx = self.begin().await?;
+        let mut kept = Vec::with_capacity(days.len());
+        for day in days {
+            let before = i64::from(day.revision) - 1;
+            let written = if before == 0 {
+                sqlx::query!(
+                    "INSERT INTO sealed_readings (light_no, day, revision, readings, body) VALUES ($1, $2, 1, $3, $4)
+                     ON CONFLICT DO NOTHING",
+                    i64::from(day.light_no.0),
+                    day.day.0,
+                    i64::from(day.readings),
+                    &day.body
+                )
+                .execute(&mut *tx)
+                .await
+            } else {
+                sqlx::query!(
+                    "UPDATE sealed_readings SET revision = $1 + 1, readings = $2, body = $3
+                     WHERE light_no = $4 AND day = $5 AND revision = $1",
+                    before,
+                    i64::from(day.readings),
+                    &day.body,
+                    i64::from(day.light_no.0),
+                    day.day.0
+                )
+                .execute(&mut *tx)
+                .await
+            };
+            kept.push(written.map_err(failed)?.rows_affected() == 1);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(kept)
+    }
+
+    async fn sealed_of_day(&self, day: Day, from: LightNo, to: LightNo) -> StoreResult<Vec<SealedDay>> {
+        sqlx::query_as!(
+            SealedColumns,
+            "SELECT light_no, day, revision, readings, body FROM sealed_readings
+             WHERE light_no >= $1 AND light_no < $2 AND day = $3 ORDER BY light_no",
+            i64::from(from.0),
+            i64::from(to.0),
+            day.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(SealedColumns::record)
+        .collect()
+    }
+
+    async fn sealed_of_light(&self, light: LightNo, from: Day, last: Day, limit: u32) -> StoreResult<Vec<SealedDay>> {
+        sqlx::query_as!(
+            SealedColumns,
+            "SELECT light_no, day, revision, readings, body FROM sealed_readings
+             WHERE light_no = $1 AND day >= $2 AND day <= $3 ORDER BY day DESC LIMIT $4",
+            i64::from(light.0),
+            from.0,
+            last.0,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(SealedColumns::record)
+        .collect()
+    }
+}

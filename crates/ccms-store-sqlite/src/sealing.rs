@@ -1,0 +1,234 @@
+//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time; those with a suspect clock
+//! through their own.
+use async_trait::async_trait;
+use ccms_core::ids::LightNo;
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
+
+use crate::readings::LogColumns;
+use crate::{SqliteStore, failed};
+
+struct SealedColumns {
+    light_no: i64,
+    day: i64,
+    revision: i64,
+    readings: i64,
+    body: Vec<u8>,
+}
+
+impl SealedColumns {
+    fn record(self) -> StoreResult<SealedDay> {
+        let key = format!("({}, {})", self.light_no, self.day);
+        let at = Row::new("sealed_readings", &key);
+        Ok(SealedDay {
+            light_no: LightNo(at.number("light_no", self.light_no)?),
+            day: Day(at.number("day", self.day)?),
+            revision: at.number("revision", self.revision)?,
+            readings: at.number("readings", self.readings)?,
+            body: self.body,
+        })
+    }
+}
+
+#[async_trait]
+impl Sealing for SqliteStore {
+    async fn row_at_or_before(&self, position: LogPosition) -> StoreResult<Option<(LogPosition, UtcMillis)>> {
+        let row = sqlx::query!(
+            "SELECT id, reported_at + delay_ms AS received_at FROM energy_parameters
+             WHERE id <= ? ORDER BY id DESC LIMIT 1",
+            position.0
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed)?;
+        Ok(row.map(|r| (LogPosition(r.id), UtcMillis(r.received_at))))
+    }
+
+    async fn earliest_hot_day(&self, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
+        let before = before.begins().0;
+        let good = sqlx::query_scalar!(
+            "SELECT reported_at FROM energy_parameters INDEXED BY energy_parameters_once
+             WHERE reported_at < ? AND id <= ? AND flags & 4096 = 0 ORDER BY reported_at LIMIT 1",
+            before,
+            upto.0
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed)?;
+        let suspect = sqlx::query_scalar!(
+            r#"SELECT min(reported_at + delay_ms) AS "first: i64"
+               FROM energy_parameters INDEXED BY energy_parameters_suspect
+               WHERE flags & 4096 <> 0 AND reported_at + delay_ms < ? AND id <= ?"#,
+            before,
+            upto.0
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed)?;
+        Ok(good.into_iter().chain(suspect).min().map(|at| Day::of(UtcMillis(at))))
+    }
+
+    async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64> {
+        let (from, to) = (day.begins().0, day.ends().0);
+        let good = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!: i64" FROM energy_parameters INDEXED BY energy_parameters_once
+               WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0"#,
+            from,
+            to,
+            upto.0
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed)?;
+        let suspect = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!: i64" FROM energy_parameters INDEXED BY energy_parameters_suspect
+               WHERE flags & 4096 <> 0 AND reported_at + delay_ms >= ? AND reported_at + delay_ms < ? AND id <= ?"#,
+            from,
+            to,
+            upto.0
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed)?;
+        Ok((good + suspect).unsigned_abs())
+    }
+
+    async fn hot_rows(&self, day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> StoreResult<Vec<ReadingRow>> {
+        let (begins, ends) = (day.begins().0, day.ends().0);
+        let good = sqlx::query_as!(
+            LogColumns,
+            "SELECT * FROM energy_parameters INDEXED BY energy_parameters_once
+             WHERE reported_at >= ? AND reported_at < ? AND light_no >= ? AND light_no < ? AND id <= ? AND flags & 4096 = 0",
+            begins,
+            ends,
+            from.0,
+            to.0,
+            upto.0
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let suspect = sqlx::query_as!(
+            LogColumns,
+            "SELECT * FROM energy_parameters INDEXED BY energy_parameters_suspect
+             WHERE flags & 4096 <> 0 AND light_no >= ?3 AND light_no < ?4 AND reported_at + delay_ms >= ?1
+               AND reported_at + delay_ms < ?2 AND id <= ?5",
+            begins,
+            ends,
+            from.0,
+            to.0,
+            upto.0
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        good.into_iter().chain(suspect).map(|c| Ok(c.row()?.1)).collect()
+    }
+
+    async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
+        let (from, to) = (day.begins().0, day.ends().0);
+        let good = sqlx::query!(
+            "DELETE FROM energy_parameters WHERE id IN (
+               SELECT id FROM energy_parameters INDEXED BY energy_parameters_once
+               WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0
+               ORDER BY reported_at LIMIT ?)",
+            from,
+            to,
+            upto.0,
+            limit
+        )
+        .execute(&self.writer)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+        let left = i64::from(limit) - i64::try_from(good).unwrap_or(i64::MAX);
+        if left <= 0 {
+            return Ok(good);
+        }
+        let suspect = sqlx::query!(
+            "DELETE FROM energy_parameters WHERE id IN (
+               SELECT id FROM energy_parameters INDEXED BY energy_parameters_suspect
+               WHERE flags & 4096 <> 0 AND reported_at + delay_ms >= ? AND reported_at + delay_ms < ? AND id <= ?
+               LIMIT ?)",
+            from,
+            to,
+            upto.0,
+            left
+        )
+        .execute(&self.writer)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+        Ok(good + suspect)
+    }
+
+    async fn write_sealed(&self, days: &[SealedDay]) -> StoreResult<Vec<bool>> {
+        let mut tx = self.begin().await?;
+        let mut kept = Vec::with_capacity(days.len());
+        for day in days {
+            let before = i64::from(day.revision) - 1;
+            let written = if before == 0 {
+                sqlx::query!(
+                    "INSERT INTO sealed_readings (light_no, day, revision, readings, body) VALUES (?, ?, 1, ?, ?)
+                     ON CONFLICT DO NOTHING",
+                    day.light_no.0,
+                    day.day.0,
+                    day.readings,
+                    day.body
+                )
+                .execute(&mut *tx)
+                .await
+            } else {
+                sqlx::query!(
+                    "UPDATE sealed_readings SET revision = ?, readings = ?, body = ?
+                     WHERE light_no = ? AND day = ? AND revision = ?",
+                    day.revision,
+                    day.readings,
+                    day.body,
+                    day.light_no.0,
+                    day.day.0,
+                    before
+                )
+                .execute(&mut *tx)
+                .await
+            };
+            kept.push(written.map_err(failed)?.rows_affected() == 1);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(kept)
+    }
+
+    async fn sealed_of_day(&self, day: Day, from: LightNo, to: LightNo) -> StoreResult<Vec<SealedDay>> {
+        sqlx::query_as!(
+            SealedColumns,
+            "SELECT * FROM sealed_readings WHERE light_no >= ? AND light_no < ? AND day = ? ORDER BY light_no",
+            from.0,
+            to.0,
+            day.0
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(SealedColumns::record)
+        .collect()
+    }
+
+    async fn sealed_of_light(&self, light: LightNo, from: Day, last: Day, limit: u32) -> StoreResult<Vec<SealedDay>> {
+        sqlx::query_as!(
+            SealedColumns,
+            "SELECT * FROM sealed_readings WHERE light_no = ? AND day >= ? AND day <= ? ORDER BY day DESC LIMIT ?",
+            light.0,
+            from.0,
+            last.0,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(SealedColumns::record)
+        .collect()
+    }
+}

@@ -1,0 +1,172 @@
+//! Days that are over leave the hot log, and nobody who reads a light's history can tell. Wherever that is interrupted, nothing is
+//! lost and nothing is twice.
+use ccms_core::ids::LightNo;
+use ccms_core::reading::PowerState;
+use ccms_core::time::UtcMillis;
+use ccms_service::Scope;
+use ccms_store::{Day, ReadingRow, SealedDay};
+use serde_json::{Value, json};
+
+use crate::api_client::Integrator;
+use crate::api_readings::all;
+use crate::city::{City, DOCUMENT_TIME};
+use crate::controller::Controller;
+use crate::database::Engine;
+
+const DEVICES: [&str; 2] = ["IMEI:351234567890123", "IMEI:490154203237518"];
+const DAYS: i64 = 3;
+
+/// What a controller hands in that was offline since day `-DAYS`: a reading every ten minutes, and now and then one with a clock of 1970,
+/// one without a value or with an odd one, and two of one moment.
+async fn hands_in_its_past(device: &Controller, city: &City) {
+    let now = city.clock.now();
+    let readings: Vec<Value> = (0..DAYS * 144)
+        .map(|n| {
+            let at = match n % 20 {
+                7 => UtcMillis::from_seconds(n),
+                _ => now.plus_seconds(-600 * (n - i64::from(n % 20 == 9))),
+            };
+            json!({"timestamp": at.to_string(), "status": if n / 72 % 2 == 0 { "on" } else { "off" }, "brightness": n % 101,
+                "voltage": if n % 17 == 0 { json!("?") } else { json!(229.5 + (n % 9) as f64 / 10.0) },
+                "error_flags": if n % 50 == 3 { json!(["lamp_failure"]) } else { json!([]) },
+                "energy": {"cumulative_kwh": 100.0 + (DAYS * 144 - n) as f64 / 100.0}})
+        })
+        .collect();
+    device.posts("status", &json!({"readings": readings})).await.ok();
+}
+
+/// Everything the API tells of the past of both lights, at every resolution.
+async fn history(reader: &Integrator) -> Vec<Vec<Value>> {
+    let mut told = Vec::new();
+    for light in ["SL001", "SL002"] {
+        for resolution in ["raw", "15m", "day"] {
+            let window = "from=2025-12-10T00:00:00Z&to=2025-12-19T00:00:00Z";
+            let path = format!("lights/{light}/readings?resolution={resolution}&limit=200&{window}");
+            told.push(all(reader, &path).await);
+        }
+    }
+    told
+}
+
+async fn blocks(city: &City) -> Vec<SealedDay> {
+    let mut blocks = Vec::new();
+    for light in [1, 2] {
+        let of_light = city.store.inner().sealed_of_light(LightNo(light), Day(i32::MIN), Day(i32::MAX), 100);
+        blocks.extend(of_light.await.unwrap());
+    }
+    blocks
+}
+
+/// A city with three days behind it, and some hours since they were handed in.
+async fn city_with_a_past(engine: Engine) -> (City, Integrator, Controller) {
+    let city = City::open(engine).await;
+    let reader = Integrator::of(&city, Scope::Read).await;
+    let (first, second) = (city.claimed_device(DEVICES[0]).await, city.claimed_device(DEVICES[1]).await);
+    hands_in_its_past(&first, &city).await;
+    hands_in_its_past(&second, &city).await;
+    city.ccms.checkpoint().await;
+    (city, reader, first)
+}
+
+/// Of these, rows of the day on which they were handed in and later.
+fn young(rows: &[ReadingRow]) -> Vec<ReadingRow> {
+    let young = |r: &&ReadingRow| r.reading.ordering_time(r.received_at) >= Day::of(DOCUMENT_TIME).begins();
+    rows.iter().filter(young).cloned().collect()
+}
+
+on_both! {
+    async fn a_day_that_is_over_reads_as_before(engine) {
+        let (city, reader, _) = city_with_a_past(engine).await;
+        let log = city.log().await;
+        assert_eq!(log.len() as i64, 2 * DAYS * 144);
+        assert_eq!(city.ccms.seal().await.unwrap().days, 0, "it was handed in just now");
+        city.waits(6 * 3_600 + 1);
+        let before = history(&reader).await;
+        let sealed = city.ccms.seal().await.unwrap();
+        assert_eq!(i64::from(sealed.days), DAYS, "today is not over");
+        assert_eq!(city.log().await, young(&log));
+        assert_eq!(sealed.readings as usize, log.len() - young(&log).len());
+        assert_eq!(blocks(&city).await.iter().map(|b| u64::from(b.readings)).sum::<u64>(), sealed.readings);
+        assert_eq!(history(&reader).await, before);
+        // Paged in small steps across the border of log and blocks.
+        let window = "from=2025-12-10T00:00:00Z&to=2025-12-19T00:00:00Z";
+        assert_eq!(all(&reader, &format!("lights/SL001/readings?limit=7&{window}")).await, before[0]);
+        assert_eq!(city.ccms.seal().await.unwrap().readings, 0, "once");
+        // Tomorrow the rest, and then the log is empty: a start finds everything all the same.
+        city.waits(2 * 86_400);
+        city.ccms.seal().await.unwrap();
+        assert_eq!(city.log().await, []);
+        let city = city.crashes().await;
+        assert_eq!(history(&Integrator::of(&city, Scope::Admin).await).await, before);
+        let device = city.claimed_device("IMEI:351234567890999").await;
+        device.clone().reports(PowerState::On).await.ok();
+        assert_eq!(city.log().await.len(), 1, "positions go on behind what was sealed");
+    }
+
+    async fn what_comes_late_joins_its_day_once(engine) {
+        let (city, reader, late) = city_with_a_past(engine).await;
+        city.waits(6 * 3_600 + 1);
+        city.ccms.seal().await.unwrap();
+        let (told, before) = (history(&reader).await, blocks(&city).await);
+        let at = DOCUMENT_TIME.plus_seconds(-2 * 86_400);
+        let again = told[0].iter().find(|r| r["timestamp"].as_str() == Some(&at.to_string())).expect("one of that moment");
+        assert!(again["brightness"].is_number());
+        hands_in_its_past_again(&late, &city, at).await;
+        city.ccms.checkpoint().await;
+        let with_late = history(&reader).await;
+        assert_eq!(with_late[0].len(), told[0].len() + 2, "one late, one of now; the repeat is shown once");
+        city.waits(6 * 3_600 + 1);
+        let with_late = history(&reader).await;
+        assert_eq!(city.ccms.seal().await.unwrap().days, 1);
+        assert_eq!(history(&reader).await, with_late);
+        let after = blocks(&city).await;
+        let changed: Vec<_> = after.iter().zip(&before).filter(|(a, b)| a != b).collect();
+        assert!(matches!(changed.as_slice(), [(a, b)] if a.revision == 2 && a.readings == b.readings + 1), "{changed:?}");
+    }
+
+    async fn nothing_is_removed_that_a_start_still_needs(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICES[0]).await;
+        hands_in_its_past(&device, &city).await;
+        let log = city.log().await;
+        city.waits(6 * 3_600 + 1);
+        assert_eq!(city.ccms.seal().await.unwrap().readings, 0, "no checkpoint includes them");
+        assert_eq!(city.log().await, log);
+    }
+
+    /// The database goes away after any number of calls; the next run finds what there is.
+    async fn wherever_it_is_interrupted_nothing_is_lost_or_twice(engine) {
+        let (city, reader, _) = city_with_a_past(engine).await;
+        city.waits(6 * 3_600 + 1);
+        let told = history(&reader).await;
+        let mut interruptions = 0;
+        loop {
+            city.store.fails_after(interruptions);
+            let outcome = city.ccms.seal().await;
+            city.store.fails(false);
+            assert_eq!(history(&reader).await, told, "after {interruptions} calls");
+            interruptions += 1;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        assert!(interruptions > 12, "{interruptions}");
+        assert_eq!(city.log().await, young(&city.log().await));
+    }
+}
+
+/// A reading of `at` that was sealed long ago, word for word, and one that nobody heard of.
+async fn hands_in_its_past_again(device: &Controller, city: &City, at: UtcMillis) {
+    let blocks = blocks(city).await;
+    let sealed = blocks.iter().find(|b| b.light_no == LightNo(1) && b.day == Day::of(at)).expect("its block");
+    let rows = ccms_block::decode(sealed.light_no, &sealed.body).unwrap();
+    let row = rows.iter().find(|r| r.reading.reported_at == at).expect("its reading");
+    let mut twin = row.clone();
+    twin.received_at = city.clock.now();
+    let mut news = twin.clone();
+    news.reading.reported_at = at.plus_seconds(5);
+    news.dedupe = news.reading.dedupe_key();
+    city.store.inner().append_readings(&[twin, news]).await.unwrap();
+    // Its own word, so that memory and checkpoint go past the two.
+    device.clone().reports(PowerState::On).await.ok();
+}
