@@ -1,6 +1,7 @@
 //! Lights, devices, commands and alerts as another system reads and changes them.
 use ccms_core::reading::PowerState;
 use ccms_service::Scope;
+use ccms_store::{AuditEntry, Curated, NewDevice};
 use serde_json::{Value, json};
 
 use crate::api_client::Integrator;
@@ -139,6 +140,76 @@ on_both! {
         assert_eq!((told["state"].as_str(), told["execution_timestamp"].as_str()), (Some("executed"), Some(claimed.as_str())));
         assert_eq!((&told["delivered_at"], &told["unverified_at"]), (&at_delivery, &at_ack));
         assert_eq!((&told["executed_at"], &told["finished_at"]), (&at_status, &at_status));
+    }
+}
+
+on_both! {
+    async fn devices_are_read_page_by_page(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let north = Integrator::zoned(&city, Scope::Read, Some("north")).await;
+        for n in 1..=7 {
+            admin.posts("devices", &place(n)).await.done(201);
+        }
+        let all = |who: &Integrator, query: &'static str| {
+            let who = who.clone();
+            async move {
+                let (mut seen, mut pages, mut path) = (Vec::new(), 0, format!("devices?{query}"));
+                loop {
+                    let page = who.gets(&path).await.done(200);
+                    let items = page["items"].as_array().unwrap();
+                    seen.extend(items.iter().map(|d| d["light_id"].as_str().unwrap_or("none").to_owned()));
+                    pages += 1;
+                    let Some(cursor) = page["next_cursor"].as_str() else { return (seen.join(" "), pages) };
+                    path = format!("devices?{query}&cursor={cursor}");
+                }
+            }
+        };
+        admin.posts("devices/IMEI:351234567890003/revoke", &json!({})).await.done(200);
+        assert_eq!(all(&admin, "limit=3").await, ("SL001 SL002 SL003 SL004 SL005 SL006 SL007".into(), 3));
+        assert_eq!(all(&admin, "limit=7").await.1, 1, "the last page says so");
+        assert_eq!(all(&admin, "limit=2&state=registered").await, ("SL001 SL002 SL004 SL005 SL006 SL007".into(), 3));
+        assert_eq!(all(&admin, "limit=1&q=sl00").await.0, "SL001 SL002 SL003 SL004 SL005 SL006 SL007");
+        assert_eq!(all(&north, "limit=2").await.0, "SL002 SL004 SL006");
+        assert_eq!(all(&north, "q=sl003").await.0, "");
+    }
+}
+
+on_both! {
+    async fn what_is_registered_beside_a_running_server_is_seen_soon(engine) {
+        let city = City::registered(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let beside = async |device: &str, light: &str| {
+            let new = NewDevice {
+                device_id: device.parse().unwrap(),
+                light_id: Some(light.parse().unwrap()),
+                curated: Curated::default(),
+                claim_until: None,
+                created_at: city.clock.now(),
+            };
+            let entry = AuditEntry {
+                at: city.clock.now(),
+                actor: "command line".into(),
+                action: "device.register".into(),
+                target: device.into(),
+                detail: json!({}),
+            };
+            city.store.inner().register_device(new, &entry).await.unwrap();
+        };
+        beside("IMEI:1", "SL001").await;
+        // The server registers one itself before it looked again.
+        admin.posts("devices", &json!({"device_id": "IMEI:2", "light_id": "SL002"})).await.done(201);
+        beside("IMEI:3", "SL003").await;
+        let listed = admin.gets("devices?q=sl00&state=registered").await.done(200);
+        assert_eq!(ids(&listed), ["SL001", "SL002", "SL003"], "at once");
+        city.ccms.learn_new_lights().await.unwrap();
+        assert_eq!(ids(&admin.gets("lights").await.done(200)), ["SL001", "SL002", "SL003"]);
+        assert_eq!(admin.gets("lights/SL003").await.done(200)["device_id"], "IMEI:3");
+        let order = json!({"light_ids": ["SL001"], "command_type": "power_control", "action": "on"});
+        admin.posts("commands", &order).await.done(201);
+        let calls = city.store.calls();
+        city.ccms.learn_new_lights().await.unwrap();
+        assert!(city.store.calls() - calls <= 2, "one look when there is nothing new");
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub map: Map,
     pub intake: Intake,
     pub limits: Limits,
+    /// Distance between looks for lights that were registered beside the server.
+    pub new_lights_every_s: u64,
     /// Fixed local times instead of the sun's, for cities that switch by the clock.
     pub fixed_schedule: Option<Schedule>,
     /// Percent while lit.
@@ -116,6 +118,7 @@ impl Default for Settings {
             map: Map::default(),
             intake: Intake { queue_requests_max: 16_384, batch_rows_max: 1_024, checkpoint_every_s: 60 },
             limits: Limits::default(),
+            new_lights_every_s: 2,
             fixed_schedule: None,
             brightness_percent: 100,
             password_hashes_at_once: 2,

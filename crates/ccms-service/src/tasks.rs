@@ -42,6 +42,12 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
     });
     every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
     every(ccms, RING_EVERY, |c| async move { c.look_at_keys() });
+    let new_lights_s = ccms.settings().new_lights_every_s.max(1);
+    every(ccms, Duration::from_secs(new_lights_s), |c| async move {
+        if let Err(error) = c.learn_new_lights().await {
+            tracing::warn!(%error, "new lights were not looked for");
+        }
+    });
     every(ccms, MINUTE, |c| async move {
         c.beats().await;
         c.release_silent().await;

@@ -81,6 +81,27 @@ pub(crate) async fn device(store: &PostgresStore, id: &DeviceId) -> StoreResult<
     device_on(&mut connection, id).await
 }
 
+pub(crate) async fn after(
+    store: &PostgresStore,
+    after: DeviceNo,
+    state: Option<DeviceState>,
+    limit: u32,
+) -> StoreResult<Vec<DeviceRecord>> {
+    sqlx::query_as!(
+        DeviceColumns,
+        "SELECT * FROM devices WHERE no > $1 AND ($2::text IS NULL OR state = $2) ORDER BY no LIMIT $3",
+        i64::from(after.0),
+        state.map(DeviceState::as_str),
+        i64::from(limit)
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(DeviceColumns::record)
+    .collect()
+}
+
 /// The same inside a transaction.
 pub(crate) async fn device_on(connection: &mut PgConnection, id: &DeviceId) -> StoreResult<Option<DeviceRecord>> {
     let id = id.as_str();

@@ -65,6 +65,23 @@ pub(crate) async fn lights(store: &PostgresStore) -> StoreResult<Vec<LightRecord
     .collect()
 }
 
+pub(crate) async fn after(store: &PostgresStore, after: LightNo, limit: u32) -> StoreResult<Vec<LightRecord>> {
+    sqlx::query_as!(
+        LightColumns,
+        "SELECT no, id, device_no, name, address, city, zone, ward, feeder, pole, wattage_w, latitude, longitude,
+             created_at
+         FROM lights WHERE no > $1 ORDER BY no LIMIT $2",
+        i64::from(after.0),
+        i64::from(limit)
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(LightColumns::record)
+    .collect()
+}
+
 pub(crate) async fn of_device(store: &PostgresStore, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
     sqlx::query_as!(
         LightColumns,

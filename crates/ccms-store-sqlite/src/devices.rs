@@ -79,6 +79,28 @@ pub(crate) async fn device(store: &SqliteStore, id: &DeviceId) -> StoreResult<Op
     device_on(&mut connection, id).await
 }
 
+pub(crate) async fn after(
+    store: &SqliteStore,
+    after: DeviceNo,
+    state: Option<DeviceState>,
+    limit: u32,
+) -> StoreResult<Vec<DeviceRecord>> {
+    let state = state.map(DeviceState::as_str);
+    sqlx::query_as!(
+        DeviceColumns,
+        "SELECT * FROM devices WHERE no > ?1 AND (?2 IS NULL OR state = ?2) ORDER BY no LIMIT ?3",
+        after.0,
+        state,
+        limit
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(DeviceColumns::record)
+    .collect()
+}
+
 /// The same inside a transaction.
 pub(crate) async fn device_on(connection: &mut SqliteConnection, id: &DeviceId) -> StoreResult<Option<DeviceRecord>> {
     let id = id.as_str();

@@ -63,6 +63,23 @@ pub(crate) async fn all(store: &SqliteStore) -> StoreResult<Vec<LightRecord>> {
     .collect()
 }
 
+pub(crate) async fn after(store: &SqliteStore, after: LightNo, limit: u32) -> StoreResult<Vec<LightRecord>> {
+    sqlx::query_as!(
+        LightColumns,
+        "SELECT no, id, device_no, name, address, city, zone, ward, feeder, pole, wattage_w, latitude, longitude,
+             created_at
+         FROM lights WHERE no > ? ORDER BY no LIMIT ?",
+        after.0,
+        limit
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(LightColumns::record)
+    .collect()
+}
+
 pub(crate) async fn of_device(store: &SqliteStore, device: DeviceNo) -> StoreResult<Vec<LightRecord>> {
     let mut connection = store.readers.acquire().await.map_err(failed)?;
     of_device_on(&mut connection, device).await

@@ -1,14 +1,22 @@
-//! The controllers of the city and the lights that each drives. The database is asked, because the command line registers
-//! devices beside a running server; who was seen when comes from memory.
+//! The controllers of the city and the lights that each drives. The database is asked, page by page, because the command line
+//! registers devices beside a running server, and those that nobody let in yet are nowhere else; what they drive and who was
+//! seen when comes from memory.
 use ccms_core::ids::{DeviceId, DeviceNo, LightId};
 use ccms_core::time::UtcMillis;
-use ccms_store::{Curated, CurationStep, DeviceRecord, DeviceState, FirmwareReport, LightRecord, NewDevice};
+use ccms_store::{
+    Curated, CurationStep, DeviceRecord, DeviceState, FirmwareReport, LightRecord, NewDevice, StoreResult,
+};
 use serde_json::json;
 
 use super::check_curated;
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
 use crate::permission::{MayCommission, MayView};
+
+/// Devices that are read at a time.
+const STEP: usize = 500;
+/// Devices that are looked through for one page.
+const REACH: usize = 10_000;
 
 /// A controller with what it drives.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,31 +50,59 @@ pub struct NewPlace {
 }
 
 impl Ccms {
-    /// Devices in the order of their numbers, and the number to go on behind when there are more.
+    /// Devices in the order of their numbers, and the number to go on behind when there may be more. Looks through a bounded
+    /// number of them, so that a page may be short, even empty, and yet not the last.
     pub async fn find_devices(
         &self,
         by: MayView<'_>,
         query: &DeviceQuery,
     ) -> Result<(Vec<DeviceView>, Option<u32>), ServiceError> {
-        let (devices, lights) = (self.store().devices().await?, self.store().lights().await?);
         let needle = query.q.trim().to_lowercase();
-        let driven = Driven::new(&lights);
-        let mut found: Vec<DeviceView> = devices
-            .into_iter()
-            .filter(|d| query.after_no.is_none_or(|after| d.no.0 > after))
-            .filter(|d| query.state.is_none_or(|state| d.state == state))
-            .filter(|d| by.who().zone().is_none() || driven.of(d.no).any(|l| by.who().sees(l)))
-            .map(|d| self.device_view(driven.of(d.no).filter(|l| by.who().sees(l)), d))
-            .filter(|d| needle.is_empty() || d.has_words(&needle))
-            .take(query.limit.saturating_add(1))
-            .collect();
-        let more = found.len() > query.limit;
-        found.truncate(query.limit);
+        let everything = needle.is_empty() && by.who().zone().is_none();
+        // When every one is wanted, one more than the page shows whether there is another page.
+        let step = if everything { query.limit.saturating_add(1).min(STEP) } else { STEP };
+        let (mut found, mut after, mut looked) = (Vec::new(), query.after_no.unwrap_or(0), 0);
+        while found.len() <= query.limit && looked < REACH {
+            let page = self.store().devices_after(DeviceNo(after), query.state, step as u32).await?;
+            let last = page.len() < step;
+            looked += page.len();
+            for device in page {
+                after = device.no.0;
+                let lights = self.driven_by(&device).await?;
+                if by.who().zone().is_some() && !lights.iter().any(|l| by.who().sees(l)) {
+                    continue;
+                }
+                let view = self.device_view(lights.iter().filter(|l| by.who().sees(l)), device);
+                if needle.is_empty() || view.has_words(&needle) {
+                    found.push(view);
+                }
+            }
+            if last {
+                after = 0;
+                break;
+            }
+        }
+        let next = if found.len() > query.limit {
+            found.truncate(query.limit);
+            found.last().map(|d| d.record.no.0)
+        } else {
+            Some(after).filter(|after| *after > 0)
+        };
         for view in &mut found {
             view.firmware = self.store().firmware_report(view.record.no).await?;
         }
-        let next = found.last().filter(|_| more).map(|d| d.record.no.0);
         Ok((found, next))
+    }
+
+    /// The lights that a device drives. Memory knows, unless the device was let in beside this server a moment ago.
+    async fn driven_by(&self, device: &DeviceRecord) -> StoreResult<Vec<LightRecord>> {
+        let known: Vec<LightRecord> = {
+            let live = self.live().read();
+            let lights = live.device(device.no).map(|d| d.lights.as_slice()).unwrap_or_default();
+            lights.iter().filter_map(|no| live.light(*no)).map(|l| l.record.clone()).collect()
+        };
+        let drives = matches!(device.state, DeviceState::Registered | DeviceState::Claimed);
+        if known.is_empty() && drives { self.store().lights_of_device(device.no).await } else { Ok(known) }
     }
 
     pub async fn find_device(&self, by: MayView<'_>, id: &DeviceId) -> Result<DeviceView, ServiceError> {
@@ -112,22 +148,5 @@ impl DeviceView {
         has(self.record.id.as_str())
             || self.light_ids.iter().any(|l| has(l.as_str()))
             || self.record.reported.name.as_deref().is_some_and(has)
-    }
-}
-
-/// Lights by the device that drives them.
-struct Driven<'a>(Vec<(u32, &'a LightRecord)>);
-
-impl<'a> Driven<'a> {
-    fn new(lights: &'a [LightRecord]) -> Self {
-        let mut by_device: Vec<_> = lights.iter().filter_map(|l| Some((l.device_no?.0, l))).collect();
-        by_device.sort_by_key(|(device, light)| (*device, light.no));
-        Self(by_device)
-    }
-
-    fn of(&self, device: DeviceNo) -> impl Iterator<Item = &'a LightRecord> {
-        let no = device.0;
-        let from = self.0.partition_point(|(device, _)| *device < no);
-        self.0[from..].iter().take_while(move |(device, _)| *device == no).map(|(_, light)| *light)
     }
 }

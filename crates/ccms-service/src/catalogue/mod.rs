@@ -11,11 +11,13 @@ mod devices;
 mod import;
 mod standing;
 
+use std::collections::BTreeSet;
+
 use ccms_core::command::Command;
-use ccms_core::ids::{LightId, LightNo};
+use ccms_core::ids::{DeviceNo, LightId, LightNo};
 use ccms_core::light::{Cause, Indicator};
 use ccms_core::time::UtcMillis;
-use ccms_store::{Curated, CurationStep, DeviceRecord, LightRecord, ReadingRow, StoreError};
+use ccms_store::{Curated, CurationStep, DeviceRecord, DeviceState, LightRecord, ReadingRow, StoreError, StoreResult};
 use serde_json::json;
 
 pub use devices::{DeviceQuery, DeviceView, NewPlace};
@@ -30,6 +32,8 @@ use standing::{Night, standing};
 
 /// Commands of a light looked through for those that were executed.
 const COMMANDS_LOOKED_THROUGH: u32 = 50;
+/// New lights that are taken into memory at a time.
+const LIGHTS_AT_ONCE: u32 = 1_000;
 /// Characters of a name, an address and the like.
 pub const TEXT_CHARS_MAX: usize = 120;
 /// Watts; no street lamp needs more.
@@ -183,21 +187,35 @@ impl Ccms {
         Ok(())
     }
 
-    /// Takes lights and devices into memory that came into the database beside this server.
-    pub(crate) async fn learn_new_lights(&self) -> Result<(), ServiceError> {
-        let (devices, lights) = (self.store().devices().await?, self.store().lights().await?);
-        let mut live = self.live().write();
-        for device in devices {
-            if live.device(device.no).is_none() {
-                live.put_device(device);
+    /// Takes lights into memory that came into the database beside this server, with the devices that drive them. Costs a look
+    /// at an index when there are none, so it is done all the time.
+    pub async fn learn_new_lights(&self) -> StoreResult<()> {
+        let mut known = self.live().write().known_through();
+        loop {
+            let lights = self.store().lights_after(known, LIGHTS_AT_ONCE).await?;
+            known = lights.last().map_or(known, |l| l.no);
+            let mut devices = Vec::new();
+            for no in lights.iter().filter_map(|l| l.device_no).collect::<BTreeSet<_>>() {
+                devices.extend(self.store().devices_after(DeviceNo(no.0.saturating_sub(1)), None, 1).await?);
+            }
+            let all = lights.len() < LIGHTS_AT_ONCE as usize;
+            let mut live = self.live().write();
+            for device in devices {
+                // One that memory has without a light was let in beside us; what became of any other is known here first.
+                if live.device(device.no).is_none_or(|d| d.lights.is_empty() && d.record.state != DeviceState::Claimed)
+                {
+                    live.put_device(device);
+                }
+            }
+            for light in lights {
+                if live.light(light.no).is_none() {
+                    live.put_light(light);
+                }
+            }
+            if all {
+                return Ok(());
             }
         }
-        for light in lights {
-            if live.light(light.no).is_none() {
-                live.put_light(light);
-            }
-        }
-        Ok(())
     }
 
     /// Makes sure that memory knows which commands of this light were executed last.

@@ -16,6 +16,8 @@ pub(crate) struct State {
     /// By number minus one; `None` where a number belongs to no loaded light.
     pub(super) lights: Vec<Option<LiveLight>>,
     pub(super) devices: Vec<Option<LiveDevice>>,
+    /// See [`State::known_through`].
+    known_through: u32,
     pub(super) light_by_id: HashMap<LightId, LightNo>,
     pub(super) device_by_id: HashMap<DeviceId, DeviceNo>,
     pub(super) device_by_command: HashMap<CommandId, DeviceNo>,
@@ -270,6 +272,14 @@ impl State {
 
     pub fn touch(&mut self, no: LightNo) {
         self.touched.insert(no);
+    }
+
+    /// Every light up to this number is known. One beyond it may be, when another that came into the database before it is not.
+    pub fn known_through(&mut self) -> LightNo {
+        while self.lights.get(self.known_through as usize).is_some_and(Option::is_some) {
+            self.known_through += 1;
+        }
+        LightNo(self.known_through)
     }
 
     pub fn happens(&mut self, happening: Happening) {

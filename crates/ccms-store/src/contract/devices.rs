@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ccms_core::ids::{DeviceNo, LightId, LightNo};
 
 use super::Database;
-use super::samples::{actions, at, audit, claim, device_id, new_device, note, registered, reported};
+use super::samples::{actions, at, audit, claim, claimed, device_id, new_device, note, registered, reported};
 use crate::{DeviceRecord, DeviceState, NewDevice, Reported, StoreError};
 
 fn light_id(text: &str) -> LightId {
@@ -53,6 +53,35 @@ pub async fn numbers_are_dense_and_lights_get_the_next_free_name(database: Arc<d
     assert_eq!(store.lights_of_device(DeviceNo(99)).await.unwrap(), []);
     assert_eq!(store.device(&device_id(7)).await.unwrap(), Some(device));
     assert_eq!(store.device(&device_id(8)).await.unwrap(), None);
+}
+
+pub async fn lists_go_on_behind_a_number(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    for n in 1..=5 {
+        registered(&*store, n).await;
+    }
+    claimed(&*store, 6).await;
+    store.revoke_device(&device_id(2), at(9), &audit("revoke")).await.unwrap();
+    let (devices, lights) = (store.devices().await.unwrap(), store.lights().await.unwrap());
+    for after in 0..8 {
+        for limit in [0, 1, 3, 100] {
+            let of = |all: usize| (after as usize).min(all)..(after as usize + limit as usize).min(all);
+            let page = store.devices_after(DeviceNo(after), None, limit).await.unwrap();
+            assert_eq!(page, devices[of(6)], "{limit} behind {after}");
+            assert_eq!(
+                store.lights_after(LightNo(after), limit).await.unwrap(),
+                lights[of(6)],
+                "{limit} behind {after}"
+            );
+        }
+        let state = Some(DeviceState::Registered);
+        let page = store.devices_after(DeviceNo(after), state, 2).await.unwrap();
+        let expected: Vec<_> =
+            devices.iter().filter(|d| d.no.0 > after && Some(d.state) == state).take(2).cloned().collect();
+        assert_eq!(page, expected, "behind {after}");
+    }
+    assert_eq!(store.devices_after(DeviceNo(u32::MAX), None, 9).await.unwrap(), []);
+    assert_eq!(store.devices_after(DeviceNo(0), Some(DeviceState::Pending), 9).await.unwrap(), []);
 }
 
 pub async fn a_taken_id_changes_nothing(database: Arc<dyn Database>) {

@@ -66,7 +66,7 @@ macro_rules! contract_tests {
         $crate::contract_tests! { $database;
             people: emails_are_unique_whatever_the_case, users_are_found_by_address_and_number,
                 sessions_end_at_their_time, a_session_id_is_taken_once;
-            devices: numbers_are_dense_and_lights_get_the_next_free_name, a_taken_id_changes_nothing,
+            devices: numbers_are_dense_and_lights_get_the_next_free_name, lists_go_on_behind_a_number, a_taken_id_changes_nothing,
                 pending_devices_are_counted_and_become_registered,
                 a_crowd_at_the_door_is_one_write_and_forgotten_by_rules, waiting_shows_the_last_seen_first,
                 a_claim_window_opens_only_for_a_registered_device, a_device_is_claimed_once,
