@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, redact_url};
 use crate::listener::{self, Entrance};
 use crate::tls::Tls;
-use crate::{descriptors, metrics, router};
+use crate::{descriptors, disk, metrics, router};
 
 /// Who can sign in after the first start of an empty database.
 const FIRST_ADMIN: &str = "admin@ccms.local";
@@ -78,6 +78,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     println!("CCMS listens on {scheme}://{address}");
     tokio::spawn(stop_on_signal(stop.clone()));
     tokio::spawn(metrics::serve(watched, ccms.clone(), stop.clone()));
+    if let Some(folder) = disk::folder_of(&config.database_url()) {
+        tokio::spawn(disk::watch(folder, ccms.clone(), stop.clone()));
+    }
     if let Some(tls) = tls.clone() {
         tokio::spawn(tls.watch(stop.clone()));
     }

@@ -6,6 +6,7 @@
 //! - [`listener`]   accept connections, bound them, stop gracefully
 //! - [`tls`]        the certificate, and its replacement while running
 //! - `connections`  who is connected, and who goes first when there are too many
+//! - `disk`         how full the database's disk is
 //! - `descriptors`  how many connections the system allows
 //! - [`door`]       what every request passes: whose word about addresses counts
 //! - [`metrics`]    what happens, in numbers
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod config;
 mod connections;
 mod descriptors;
+mod disk;
 pub mod device_api;
 pub mod door;
 mod lingering;

@@ -7,11 +7,13 @@
 //! - [`servers`]  the product as it ships, and the bare servers it is compared with
 //! - [`client`]   a cheap keep-alive HTTP client, one connection per device
 //! - [`counting`] a store that counts the calls made to it
+//! - [`storage`]  what a reading costs on disk, hot and sealed
 //! - [`cpu`]      processor time of every thread but the generator's
 mod client;
 mod counting;
 mod cpu;
 mod servers;
+mod storage;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -48,6 +50,8 @@ fn main() -> anyhow::Result<()> {
     let generating = std::thread::Builder::new().name(cpu::GENERATOR.into()).spawn(move || -> anyhow::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build().context("a runtime")?;
         runtime.block_on(measure(&options, &serving))?;
+        let smoke = options.smoke;
+        runtime.block_on(serving.spawn(async move { storage::measure(smoke).await }))??;
         serving.shutdown_timeout(Duration::from_secs(10));
         Ok(())
     })?;

@@ -1,5 +1,6 @@
 //! Who is refused when there is too much: the one that runs wild, and what can wait; nobody who keeps to the contract.
 use ccms::config::Limits;
+use ccms_core::command::CommandKind;
 use ccms_core::reading::PowerState;
 use ccms_service::settings::EnrolmentMode;
 use futures_util::future::join_all;
@@ -110,5 +111,27 @@ on_both! {
         join_all(waiting).await.into_iter().for_each(|answer| drop(answer.unwrap().ok()));
         late.reports(PowerState::On).await.ok();
         assert_eq!(city.log().await.len(), 19, "what came with a configure is stored too, later");
+    }
+
+    async fn a_disk_that_is_nearly_full_refuses_reports_and_nothing_else(engine) {
+        const MIB: u64 = 1 << 20;
+        let city = City::open(engine).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        device.reports(PowerState::On).await.ok();
+        city.ccms.disk_has(300 * MIB, 4_096 * MIB).await;
+        device.reports(PowerState::On).await.ok();
+        city.ccms.disk_has(200 * MIB, 4_096 * MIB).await;
+        assert_eq!(device.reports(PowerState::Off).await.refused(503, "UNAVAILABLE"), 60);
+        device.posts("sync", &serde_json::json!({"readings": []})).await.refused(503, "UNAVAILABLE");
+        let id = city.operator().commands("SL001", CommandKind::Power(PowerState::Off)).await;
+        assert_eq!(device.polls().await, [id.to_string()]);
+        device.acknowledges(id.as_str(), "executed").await.ok();
+        device.configures().await.ok();
+        city.ccms.disk_has(201 * MIB, 4_096 * MIB).await;
+        assert_eq!(city.operator().sees_alerts().await, [("disk_full".to_owned(), 1)]);
+        let stored = city.log().await.len();
+        city.ccms.disk_has(321 * MIB, 4_096 * MIB).await;
+        device.reports(PowerState::Off).await.ok();
+        assert_eq!(city.log().await.len(), stored + 1);
     }
 }

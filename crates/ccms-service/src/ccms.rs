@@ -16,6 +16,7 @@ use crate::attempts::Attempts;
 use crate::breaker::Breaker;
 use crate::clock::Clock;
 use crate::crowd::Crowd;
+use crate::disk::Disk;
 use crate::governor::Governor;
 use crate::intake::Intake;
 use crate::keys::TokenKeys;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub attempts: Attempts,
     pub hash_permits: Semaphore,
     pub breaker: Breaker,
+    pub disk: Disk,
     pub absences: Absences,
     pub strangers: Strangers,
     /// First uses of tokens.

@@ -187,6 +187,9 @@ impl Ccms {
         if shed_percent.is_some_and(|percent| self.inner().intake.fullness_percent() >= percent) {
             return Err(Refusal::new(ErrorCode::Unavailable, "The server is busy; nothing was kept"));
         }
+        if traffic == Traffic::Report {
+            self.has_room()?;
+        }
         let key = match caller {
             Caller::Proven(who) => Key::Device(who.no),
             Caller::Unproven(id) => Key::Unproven(self.live().read().device_no(id), id),

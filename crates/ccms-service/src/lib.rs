@@ -20,6 +20,8 @@
 //! - `live`        the latest state of everything in memory, and the feed of its changes
 //! - [`metrics`]   what is counted for whoever watches the server run
 //! - `governor`    who is served how often, and what is turned away first
+//! - `disk`        what is refused when the disk is nearly full
+//! - `past`        readings in log and blocks as one answer; `sealing` moves days from one to the other
 //! - `commands`    queue, look up, cancel; `delivery` hands them out to polls, `waiting` is who is held until there is one,
 //!   and `acks` takes what devices say became of them
 //! - `queries`     what the screen asks
@@ -39,6 +41,7 @@ pub mod clock;
 mod commands;
 mod crowd;
 mod delivery;
+mod disk;
 mod enrolment;
 pub mod error;
 mod governor;

@@ -21,6 +21,7 @@ const COMMIT: &str = "ccms_intake_commit_duration_seconds";
 const FAILED_COMMITS: &str = "ccms_intake_failed_commits_total";
 const SEALED: &str = "ccms_sealed_readings_total";
 const SEALED_BYTES: &str = "ccms_sealed_bytes_total";
+const DISK_FREE: &str = "ccms_disk_free_bytes";
 const QUEUE: &str = "ccms_intake_queue_requests";
 const QUEUE_MAX: &str = "ccms_intake_queue_requests_max";
 const DEVICES: &str = "ccms_devices";
@@ -37,6 +38,7 @@ pub fn describe() {
     describe_counter!(FAILED_COMMITS, Unit::Count, "Commits of readings that the database refused");
     describe_counter!(SEALED, Unit::Count, "Readings that left the log for blocks");
     describe_counter!(SEALED_BYTES, Unit::Bytes, "Size of the blocks that were written");
+    describe_gauge!(DISK_FREE, Unit::Bytes, "Room on the disk of an embedded database");
     describe_gauge!(QUEUE, Unit::Count, "Requests that wait for the database's writer");
     describe_gauge!(QUEUE_MAX, Unit::Count, "Requests that may wait for it; more are refused");
     describe_gauge!(DEVICES, Unit::Count, "Devices by state");
@@ -75,6 +77,11 @@ pub(crate) fn committed(stored: usize, duplicate: usize, took: Duration) {
 pub(crate) fn sealed(readings: u64, bytes: u64) {
     counter!(SEALED).increment(readings);
     counter!(SEALED_BYTES).increment(bytes);
+}
+
+/// Room on the database's disk.
+pub(crate) fn disk_free(bytes: u64) {
+    gauge!(DISK_FREE).set(bytes as f64);
 }
 
 /// A batch was refused by the database.

@@ -16,6 +16,7 @@ use crate::breaker::Breaker;
 use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
 use crate::crowd::Crowd;
+use crate::disk::Disk;
 use crate::governor::Governor;
 use crate::intake::{Intake, Writer};
 use crate::keys::ring::overlap_s;
@@ -88,6 +89,7 @@ impl Ccms {
             store,
             keys,
             breaker: Breaker::default(),
+            disk: Disk::default(),
             absences,
             strangers,
             tokens_used,

@@ -1,0 +1,97 @@
+//! Room on the disk of an embedded database. Before it is used up, reports are refused, and what is left is for what cannot wait:
+//! commands, their acknowledgements, what people decide. A full disk is a state, and it ends by itself when there is room again.
+//!
+//! Whoever can see the disk tells; here is only what follows from it.
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ccms_core::wire::envelope::ErrorCode;
+use ccms_store::Severity;
+
+use crate::alerts::Raise;
+use crate::ccms::Ccms;
+use crate::metrics;
+use crate::refusal::Refusal;
+
+/// Kept for what cannot wait ...
+const RESERVE_BYTES: u64 = 256 << 20;
+/// ... or this part of a small disk.
+const RESERVE_PART: u64 = 8;
+/// When a device may try again.
+const RETRY_S: u32 = 60;
+
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    short: AtomicBool,
+}
+
+/// Whether reports are refused from here on. Once they are, a quarter more than the reserve has to be free before that ends.
+fn is_short(free_bytes: u64, total_bytes: u64, before: bool) -> bool {
+    let reserve = RESERVE_BYTES.min(total_bytes / RESERVE_PART);
+    free_bytes < if before { reserve + reserve / 4 } else { reserve }
+}
+
+impl Ccms {
+    /// Takes note of how much room the database's disk has.
+    pub async fn disk_has(&self, free_bytes: u64, total_bytes: u64) {
+        metrics::disk_free(free_bytes);
+        let before = self.is_short_of_disk();
+        let now = is_short(free_bytes, total_bytes, before);
+        if before == now {
+            return;
+        }
+        self.inner().disk.short.store(now, Ordering::Release);
+        if !now {
+            tracing::info!(free_bytes, "the disk has room again; reports are taken");
+            return;
+        }
+        tracing::error!(free_bytes, total_bytes, "the disk is nearly full; reports are refused until there is room");
+        let raise = Raise {
+            device: None,
+            light: None,
+            kind: "disk_full",
+            severity: Severity::Critical,
+            message: "The server's disk is nearly full. Reports of all controllers are refused, who keep them for some hours; \
+                      commands still work. Make room."
+                .into(),
+            detail: serde_json::json!({"free_bytes": free_bytes, "total_bytes": total_bytes}),
+        };
+        if let Err(error) = self.raise(raise).await {
+            tracing::error!(%error, "nobody could be told that the disk is full");
+        }
+    }
+
+    pub fn is_short_of_disk(&self) -> bool {
+        self.inner().disk.short.load(Ordering::Acquire)
+    }
+
+    /// Refuses a report while there is no room for it.
+    pub(crate) fn has_room(&self) -> Result<(), Refusal> {
+        if !self.is_short_of_disk() {
+            return Ok(());
+        }
+        let mut refusal = Refusal::new(ErrorCode::Unavailable, "The server's disk is full; nothing was kept");
+        refusal.retry_after_s = RETRY_S;
+        Err(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_kept_and_the_border_is_wide() {
+        const MIB: u64 = 1 << 20;
+        for (free, total, before, short) in [
+            (255 * MIB, 1 << 40, false, true),
+            (256 * MIB, 1 << 40, false, false),
+            (319 * MIB, 1 << 40, true, true),
+            (320 * MIB, 1 << 40, true, false),
+            (8 * MIB, 64 * MIB, false, false),
+            (7 * MIB, 64 * MIB, false, true),
+            (0, 0, false, false),
+        ] {
+            assert_eq!(is_short(free, total, before), short, "{free} of {total}");
+        }
+    }
+}
