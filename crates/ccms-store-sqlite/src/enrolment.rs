@@ -148,7 +148,11 @@ pub(crate) async fn open_claim_window(
 }
 
 /// Inside a transaction; false when the device is not registered.
-pub(crate) async fn open_window_on(connection: &mut SqliteConnection, id: &DeviceId, until: UtcMillis) -> StoreResult<bool> {
+pub(crate) async fn open_window_on(
+    connection: &mut SqliteConnection,
+    id: &DeviceId,
+    until: UtcMillis,
+) -> StoreResult<bool> {
     let id = id.as_str();
     let opened = sqlx::query!(
         "UPDATE devices SET claim_until = ?, attempts = 0, first_attempt_at = NULL, last_attempt_at = NULL
