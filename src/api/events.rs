@@ -5,7 +5,8 @@
 //! read everything again: what it missed is not kept. With `Last-Event-ID` a stream goes on where it broke off. A caller with a
 //! zone hears of its lights only.
 //!
-//! The stream has no end, unless the caller says for how long it wants to listen (`for_seconds`).
+//! The stream has no end for a caller that names its type in Accept, as browsers do. Any other, which may take an answer for
+//! something that ends, is given [`TASTE`] of it; and whoever says for how long it wants to listen (`for_seconds`) is given that.
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ use super::problem::Problem;
 
 /// A sign of life, so that a quiet city is told from a dead connection. The caller's right is looked at again with it.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// For callers that take anything and may wait for an end.
+const TASTE: Duration = Duration::from_secs(10);
 /// The longest that a caller may say it wants to listen.
 const LISTEN_MAX_S: u64 = 86_400;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -45,6 +48,7 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
     if !takes_events(&call.headers) {
         return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "This is a text/event-stream; your Accept forbids it."));
     }
+    let listens = for_seconds.map(Duration::from_secs).or_else(|| (!names_events(&call.headers)).then_some(TASTE));
     let permit = Arc::clone(&call.context.watchers).try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams are open. Please try again later.")
     })?;
@@ -67,8 +71,8 @@ pub async fn watch(call: Call) -> Result<Response, Problem> {
         rest,
         beat: interval(BEAT_EVERY),
         end: Box::pin(async move {
-            match for_seconds {
-                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            match listens {
+                Some(length) => tokio::time::sleep(length).await,
                 None => std::future::pending().await,
             }
         }),
@@ -94,6 +98,12 @@ fn takes_events(headers: &HeaderMap) -> bool {
         !refused && matches!(kind.as_str(), "text/event-stream" | "text/*" | "*/*")
     };
     ranges.peek().is_none() || ranges.any(|value| value.split(',').any(takes))
+}
+
+/// Whether the caller knows what it asks for.
+fn names_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok());
+    accepted.any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
 }
 
 fn gone() -> Problem {

@@ -11,6 +11,10 @@ use serde_json::{Map, Value};
 
 use super::problem::{Flaw, Problem};
 
+/// Flaws that are named: an answer must not be larger than what it answers.
+const FLAWS_MAX: usize = 100;
+const LAST_FLAW: usize = FLAWS_MAX - 1;
+
 /// Where a body stops being JSON, in words for people.
 pub fn not_json(body: &[u8], error: &serde_json::Error) -> Problem {
     Problem::malformed(if body.trim_ascii().is_empty() {
@@ -48,7 +52,11 @@ impl Fields {
 
     pub fn wrong(&mut self, name: &str, message: impl Into<String>) {
         let field = format!("{}{name}", self.prefix);
-        self.flaws.push(Flaw::of_field(&field, message));
+        match self.flaws.len() {
+            FLAWS_MAX.. => {}
+            LAST_FLAW => self.flaws.push(Flaw::of_field(&field, "There is more that is wrong, from here on.")),
+            _ => self.flaws.push(Flaw::of_field(&field, message)),
+        }
     }
 
     /// What `read` makes of a field; `None` when it is absent, null, or wrong: then it "has to be `wanted`".

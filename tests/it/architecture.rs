@@ -18,7 +18,19 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     // Only its server half may use the service; see the test of its features.
     ("ccms-app", &["ccms-core", "ccms-service"]),
     ("ccms", &["ccms-core", "ccms-store", "ccms-store-sqlite", "ccms-store-postgres", "ccms-service", "ccms-app"]),
-    ("ccms-bench", &["ccms", "ccms-block", "ccms-core", "ccms-device", "ccms-fleet", "ccms-store", "ccms-store-sqlite", "ccms-service"]),
+    (
+        "ccms-bench",
+        &[
+            "ccms",
+            "ccms-block",
+            "ccms-core",
+            "ccms-device",
+            "ccms-fleet",
+            "ccms-store",
+            "ccms-store-sqlite",
+            "ccms-service",
+        ],
+    ),
 ];
 
 /// All that the two pure crates are made of: no IO, no clock, no chance, and they compile to wasm.

@@ -14,7 +14,7 @@ use ccms_service::clock::Clock;
 use ccms_service::keys::ring::OVERLAP_S;
 use ccms_service::keys::{FactoryKey, Keys, MasterKey, Ring};
 use ccms_service::settings::{EnrolmentMode, Settings};
-use ccms_store::{LogPosition, ReadingRow};
+use ccms_store::{Day, LogPosition, ReadingRow};
 use leptos::config::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 
@@ -163,6 +163,18 @@ impl City {
             after = *last;
             rows.extend(page.into_iter().map(|(_, row)| row));
         }
+    }
+
+    /// Every reading that there is, in the log or in blocks.
+    pub async fn stored(&self) -> Vec<ReadingRow> {
+        let mut rows = self.log().await;
+        for light in self.store.inner().lights().await.expect("lights") {
+            let days = self.store.inner().sealed_of_light(light.no, Day(i32::MIN), Day(i32::MAX), u32::MAX).await;
+            for block in days.expect("blocks") {
+                rows.extend(ccms_block::decode(light.no, &block.body).expect("a block"));
+            }
+        }
+        rows
     }
 
     pub async fn light_no(&self, light: &str) -> LightNo {

@@ -167,7 +167,7 @@ async fn a_day(lights: usize, seed: u64) {
 async fn what_was_acknowledged_is_stored_once(city: &City, world: &World) {
     let devices = city.store.inner().devices().await.expect("devices");
     let mut times: BTreeMap<_, u32> = BTreeMap::new();
-    for row in city.log().await {
+    for row in city.stored().await {
         *times.entry((row.device_no, row.reading.reported_at, row.reading.seq)).or_default() += 1;
     }
     assert!(times.values().all(|n| *n == 1));
@@ -186,7 +186,7 @@ async fn what_is_shown_never_goes_back(
     wire: &Wire,
     before: BTreeMap<String, UtcMillis>,
 ) -> BTreeMap<String, UtcMillis> {
-    let log = city.log().await;
+    let log = city.stored().await;
     let mut shown = BTreeMap::new();
     for light in wire.lights.values() {
         let no = city.light_no(light).await;

@@ -1,7 +1,7 @@
 //! Days that are over leave the hot log, and nobody who reads a light's history can tell. Wherever that is interrupted, nothing is
 //! lost and nothing is twice.
 use ccms_core::ids::LightNo;
-use ccms_core::reading::PowerState;
+use ccms_core::reading::{PowerState, ReadingFlags};
 use ccms_core::time::UtcMillis;
 use ccms_service::Scope;
 use ccms_store::{Day, ReadingRow, SealedDay};
@@ -68,10 +68,14 @@ async fn city_with_a_past(engine: Engine) -> (City, Integrator, Controller) {
     (city, reader, first)
 }
 
-/// Of these, rows of the day on which they were handed in and later.
-fn young(rows: &[ReadingRow]) -> Vec<ReadingRow> {
-    let young = |r: &&ReadingRow| r.reading.ordering_time(r.received_at) >= Day::of(DOCUMENT_TIME).begins();
-    rows.iter().filter(young).cloned().collect()
+/// Of these, rows of the day on which they were handed in and later, and those whose clock nobody believes.
+fn left(rows: &[ReadingRow]) -> Vec<ReadingRow> {
+    let stays = |r: &&ReadingRow| is_suspect(r) || r.reading.reported_at >= Day::of(DOCUMENT_TIME).begins();
+    rows.iter().filter(stays).cloned().collect()
+}
+
+fn is_suspect(row: &ReadingRow) -> bool {
+    row.reading.flags.has(ReadingFlags::CLOCK_SUSPECT)
 }
 
 on_both! {
@@ -84,8 +88,8 @@ on_both! {
         let before = history(&reader).await;
         let sealed = city.ccms.seal().await.unwrap();
         assert_eq!(i64::from(sealed.days), DAYS, "today is not over");
-        assert_eq!(city.log().await, young(&log));
-        assert_eq!(sealed.readings as usize, log.len() - young(&log).len());
+        assert_eq!(city.log().await, left(&log));
+        assert_eq!(sealed.readings as usize, log.len() - left(&log).len());
         assert_eq!(blocks(&city).await.iter().map(|b| u64::from(b.readings)).sum::<u64>(), sealed.readings);
         assert_eq!(history(&reader).await, before);
         // Paged in small steps across the border of log and blocks.
@@ -95,12 +99,13 @@ on_both! {
         // Tomorrow the rest, and then the log is empty: a start finds everything all the same.
         city.waits(2 * 86_400);
         city.ccms.seal().await.unwrap();
-        assert_eq!(city.log().await, []);
+        assert!(city.log().await.iter().all(is_suspect) && !city.log().await.is_empty());
         let city = city.crashes().await;
         assert_eq!(history(&Integrator::of(&city, Scope::Admin).await).await, before);
         let device = city.claimed_device("IMEI:351234567890999").await;
         device.clone().reports(PowerState::On).await.ok();
-        assert_eq!(city.log().await.len(), 1, "positions go on behind what was sealed");
+        let news: Vec<_> = city.log().await.into_iter().filter(|r| !is_suspect(r)).collect();
+        assert_eq!(news.len(), 1, "positions go on behind what was sealed");
     }
 
     async fn what_comes_late_joins_its_day_once(engine) {
@@ -122,6 +127,44 @@ on_both! {
         let after = blocks(&city).await;
         let changed: Vec<_> = after.iter().zip(&before).filter(|(a, b)| a != b).collect();
         assert!(matches!(changed.as_slice(), [(a, b)] if a.revision == 2 && a.readings == b.readings + 1), "{changed:?}");
+    }
+
+    /// A reading of 1970 that is sent again long after it arrived is a repeat, and rewinds nothing.
+    async fn a_repeat_without_a_clock_is_known_for_ever(engine) {
+        let (city, reader, device) = city_with_a_past(engine).await;
+        city.waits(3 * 86_400);
+        city.ccms.seal().await.unwrap();
+        let (told, sees) = (history(&reader).await, city.operator().sees("SL001").await);
+        let stored = city.log().await;
+        let row = stored.iter().find(|r| is_suspect(r) && r.light_no == LightNo(1)).expect("one of 1970");
+        let again = city.store.inner().append_readings(&[ReadingRow { received_at: city.clock.now(), ..row.clone() }]).await;
+        assert_eq!(again.unwrap().stored, [false]);
+        assert_eq!(history(&reader).await, told);
+        assert_eq!(city.operator().sees("SL001").await.actual, sees.actual);
+        drop(device);
+    }
+
+    /// What one light says too much of, or whose block is damaged, keeps its own day in the log, and no other day.
+    async fn a_light_that_cannot_be_packed_holds_up_nobody_else(engine) {
+        let (city, reader, late) = city_with_a_past(engine).await;
+        city.waits(6 * 3_600 + 1);
+        city.ccms.seal().await.unwrap();
+        let at = DOCUMENT_TIME.plus_seconds(-2 * 86_400);
+        let told = history(&reader).await;
+        hands_in_its_past_again(&late, &city, at).await;
+        city.ccms.checkpoint().await;
+        let block = blocks(&city).await.into_iter().find(|b| b.light_no == LightNo(1) && b.day == Day::of(at)).unwrap();
+        let broken = SealedDay { revision: block.revision + 1, body: vec![1, 2, 3], ..block.clone() };
+        assert_eq!(city.store.inner().write_sealed(std::slice::from_ref(&broken)).await.unwrap(), [true]);
+        city.waits(2 * 86_400);
+        assert_eq!(city.ccms.seal().await.unwrap().days, 1, "the day after is sealed all the same");
+        assert_eq!(city.log().await.iter().filter(|r| !is_suspect(r)).count(), 2, "its own stays");
+        reader.gets("lights/SL001/readings?from=2025-12-15T00:00:00Z&to=2025-12-16T00:00:00Z").await.problem(503);
+        let mended = SealedDay { revision: broken.revision + 1, ..block };
+        assert_eq!(city.store.inner().write_sealed(&[mended]).await.unwrap(), [true]);
+        city.ccms.seal().await.unwrap();
+        assert!(city.log().await.iter().all(is_suspect));
+        assert_eq!(history(&reader).await[0].len(), told[0].len() + 2);
     }
 
     async fn nothing_is_removed_that_a_start_still_needs(engine) {
@@ -151,7 +194,7 @@ on_both! {
             }
         }
         assert!(interruptions > 12, "{interruptions}");
-        assert_eq!(city.log().await, young(&city.log().await));
+        assert_eq!(city.log().await, left(&city.log().await));
     }
 }
 

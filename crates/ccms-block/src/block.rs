@@ -2,6 +2,8 @@
 //!
 //! What follows from the rest is left out: a key that tells repeats apart is computed from the content again, and the current
 //! of a lamp is its power over its voltage but for a rest that is small and steady.
+use std::collections::HashMap;
+
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
@@ -10,8 +12,8 @@ use ccms_store::ReadingRow;
 use crate::frame::{put_bytes, put_number, take_byte, take_bytes, take_number};
 use crate::{BlockError, column, frame};
 
-/// Readings of one block: a day at one every ten seconds, five times over.
-pub const READINGS_MAX: usize = 43_200;
+/// Readings of one block: a day at more than one a second.
+pub const READINGS_MAX: usize = 100_000;
 
 /// How the keys are kept: computed from the content, or as they are.
 const KEYS_FOLLOW: u8 = 0;
@@ -134,12 +136,13 @@ fn expected_ma(power_dw: Option<u32>, voltage_dv: Option<u16>) -> i64 {
 /// Lists of texts repeat: each is kept once, and each row says which is its own; the first is the empty one.
 fn put_error_flags(out: &mut Vec<u8>, rows: &[ReadingRow]) -> Result<(), BlockError> {
     let mut lists: Vec<&[Box<str>]> = vec![&[]];
+    let mut places: HashMap<&[Box<str>], usize> = HashMap::from([(&[][..], 0)]);
     let mut which = Vec::with_capacity(rows.len());
     for row in rows {
         let flags = &*row.reading.error_flags;
-        let known = lists.iter().position(|list| *list == flags);
-        which.push(known.unwrap_or(lists.len()) as i64);
-        if known.is_none() {
+        let place = *places.entry(flags).or_insert(lists.len());
+        which.push(place as i64);
+        if place == lists.len() {
             lists.push(flags);
         }
     }

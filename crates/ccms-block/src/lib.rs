@@ -9,7 +9,7 @@
 //!
 //! - [`encode`] and [`decode`]  the readings of one light, in the order they were given
 //! - `column`                   one column of numbers, some of which may be missing
-//! - `frame`                    version, length and checksum around the columns
+//! - `frame`                    version, checksum and number of rows around the columns
 mod block;
 mod column;
 mod frame;

@@ -118,8 +118,7 @@ pub struct Reading {
 impl Reading {
     /// Marks a clock that cannot be right. A suspect time never orders live state.
     pub fn judge_clock(&mut self, received_at: UtcMillis) {
-        let ahead = self.reported_at.since(received_at) > limits::CLOCK_AHEAD_MAX_S * 1000;
-        if ahead || self.reported_at.seconds() < limits::CLOCK_FLOOR_S {
+        if !clock_may_be_right(self.reported_at, received_at) {
             self.flags.set(ReadingFlags::CLOCK_SUSPECT);
         }
     }
@@ -187,6 +186,12 @@ impl Reading {
         // Below zero, so that it can never meet a `seq`; 32 bits are plenty beside light and timestamp.
         -1 - (hash.0 as u32 as i64)
     }
+}
+
+/// Whether a device's time can be believed: not before there were such devices, and not far ahead of its arrival.
+pub fn clock_may_be_right(reported_at: UtcMillis, received_at: UtcMillis) -> bool {
+    let ahead = reported_at.since(received_at) > limits::CLOCK_AHEAD_MAX_S * 1000;
+    !ahead && reported_at.seconds() >= limits::CLOCK_FLOOR_S
 }
 
 /// FNV-1a: stable over releases, which is what a stored key needs.

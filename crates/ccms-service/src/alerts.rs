@@ -75,7 +75,7 @@ impl Ccms {
         light: Option<LightNo>,
         message: AlertMessage,
     ) -> StoreResult<bool> {
-        let said = message.dedupe_key();
+        let said = message.dedupe_key(self.now());
         let kind = self.kind_with_room(who.no, &message.kind).await?;
         let raise = Raise {
             device: Some(who.no),

@@ -21,6 +21,8 @@ const STRANGERS_MAX: u32 = 10_000;
 const FORGOTTEN_AFTER_S: i64 = 7 * 86_400;
 /// When many wait, one that asked so seldom is forgotten after so long: a real one comes back every five minutes.
 const SELDOM: (u32, i64) = (2, 3_600);
+/// Devices forgotten in one transaction: others wait for the writer.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 /// How long a lost controller may be claimed again once a person allowed it.
 const RECLAIM_WINDOW_S: i64 = 86_400;
 
@@ -78,10 +80,21 @@ impl Ccms {
         let mut over = vec![(u32::MAX, FORGOTTEN_AFTER_S)];
         over.extend(self.inner().strangers.are_many().then_some(SELDOM));
         for (attempts, after_s) in over {
-            match self.store().forget_pending(now.plus_seconds(-after_s), attempts).await {
-                // Counted again rather than counted down: others may have decided beside this server.
-                Ok(left) => self.inner().strangers.are(left),
-                Err(error) => tracing::warn!(%error, "devices that waited in vain were not forgotten"),
+            let before = now.plus_seconds(-after_s);
+            loop {
+                match self.store().forget_pending(before, attempts, FORGOTTEN_AT_ONCE).await {
+                    Ok((gone, left)) => {
+                        // Counted again rather than counted down: others may have decided beside this server.
+                        self.inner().strangers.are(left);
+                        if gone < u64::from(FORGOTTEN_AT_ONCE) {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "devices that waited in vain were not forgotten");
+                        break;
+                    }
+                }
             }
         }
     }

@@ -14,7 +14,6 @@ use ccms_store::ReadingRow;
 
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
-use crate::past::Dated;
 use crate::permission::MayView;
 
 const DAY_MS: i64 = 86_400_000;
@@ -118,9 +117,9 @@ impl Ccms {
         let mut ask = s.limit as u32 + 2;
         loop {
             let rows = if suspect {
-                self.past(s.light, (s.low, s.end), Dated::Arrived, ask).await?
+                self.store().suspect_readings(s.light, s.low, s.end, ask).await?
             } else {
-                self.past(s.light, (s.low, s.end), Dated::Reported, ask).await?
+                self.past(s.light, (s.low, s.end), ask).await?
             };
             let full = rows.len() == ask as usize;
             let time = |row: &ReadingRow| if suspect { row.received_at } else { row.reading.reported_at };
@@ -192,7 +191,7 @@ impl Ccms {
         // A little more in front: the first counter of a stretch is compared with the last one before it.
         let reach = UtcMillis(low.0 - QUARTER_MS);
         loop {
-            let mut fetched = self.past(no, (reach, high), Dated::Reported, FETCHED_ROWS).await?;
+            let mut fetched = self.past(no, (reach, high), FETCHED_ROWS).await?;
             let time = |row: &ReadingRow| row.reading.reported_at;
             let oldest = fetched.last().map(time).filter(|_| fetched.len() == FETCHED_ROWS as usize);
             // The moment at which an answer ends is asked for again as a whole, unless it is all there is.

@@ -1,91 +1,87 @@
 //! Readings of one light, wherever they are: in the hot log or in the blocks of days that are over. One answer, in which no
 //! reading is twice although it is in both while its day is being sealed.
+use std::collections::BTreeMap;
+
 use ccms_core::ids::LightNo;
-use ccms_core::reading::ReadingFlags;
 use ccms_core::time::UtcMillis;
 use ccms_store::{Day, ReadingRow, SealedDay, StoreError, StoreResult};
 
 use crate::ccms::Ccms;
 
 /// Blocks read in one go; each is a day.
-const BLOCKS_AT_ONCE: u32 = 8;
+const BLOCKS_AT_ONCE: usize = 8;
+/// Readings of an ordinary day, from which it is guessed how many blocks fill a page.
+const ORDINARY_DAY: usize = 2_880;
+/// Days looked at for the last words of a light.
+const LAST_DAYS: u32 = 2;
 
-/// Which readings, and what puts them in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dated {
-    /// By their own time; of one moment the higher key first. Of those with a suspect clock, which nobody looks for by their
-    /// own time, some may be among them.
-    Reported,
-    /// Those with a suspect clock alone, by their time of arrival.
-    Arrived,
-}
+/// By time and key: of two that are alike the sealed one stays, which came first.
+type Rows = BTreeMap<(UtcMillis, i64), ReadingRow>;
 
-impl Dated {
-    fn has(self, row: &ReadingRow) -> bool {
-        (self == Self::Arrived) == row.reading.flags.has(ReadingFlags::CLOCK_SUSPECT)
-    }
-
-    fn time(self, row: &ReadingRow) -> UtcMillis {
-        match self {
-            Self::Reported => row.reading.reported_at,
-            Self::Arrived => row.received_at,
-        }
-    }
+fn key(row: &ReadingRow) -> (UtcMillis, i64) {
+    (row.reading.reported_at, row.dedupe)
 }
 
 impl Ccms {
-    /// Readings of `from <= time < to`, newest first, at most `limit`.
+    /// Readings of `from <= reported_at < to`, newest first, of one moment the higher key first, at most `limit`. Of those with
+    /// a suspect clock, which are in the log alone and looked for by their arrival, some may be among them.
     pub(crate) async fn past(
         &self,
         light: LightNo,
         (from, to): (UtcMillis, UtcMillis),
-        dated: Dated,
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>> {
-        let hot = match dated {
-            Dated::Reported => self.store().readings(light, from, to, limit).await?,
-            Dated::Arrived => self.store().suspect_readings(light, from, to, limit).await?,
-        };
+        let hot = self.store().readings(light, from, to, limit).await?;
+        let limit = limit as usize;
         // After the log, not before it: what is sealed in between is then in both rather than in neither.
-        let mut last = Day::of(UtcMillis(to.0.saturating_sub(1)));
-        let first = Day::of(from);
-        let mut rows = Vec::new();
-        while first <= last {
-            let blocks = self.store().sealed_of_light(light, first, last, BLOCKS_AT_ONCE).await?;
+        let (mut first, mut last) = (Day::of(from), Day::of(UtcMillis(to.0.saturating_sub(1))));
+        if let Some(oldest) = hot.last().filter(|_| hot.len() >= limit) {
+            first = first.max(Day::of(oldest.reading.reported_at));
+        }
+        let mut rows: Rows = hot.into_iter().map(|row| (key(&row), row)).collect();
+        let mut enough = 0;
+        while first <= last && enough < limit {
+            let wanted = (1 + (limit - enough) / ORDINARY_DAY).min(BLOCKS_AT_ONCE);
+            let blocks = self.store().sealed_of_light(light, first, last, wanted as u32).await?;
             let Some(oldest) = blocks.last().map(|b| b.day) else { break };
-            for block in &blocks {
-                let sealed = decode(block)?.into_iter();
-                rows.extend(sealed.filter(|r| dated.has(r) && (from..to).contains(&dated.time(r))));
-            }
-            // Everything in the blocks behind these is older.
-            let newer = rows.iter().chain(&hot).filter(|r| dated.time(r) >= oldest.begins()).count();
-            if newer >= limit as usize || blocks.len() < BLOCKS_AT_ONCE as usize {
+            let all = blocks.len() < wanted;
+            let sealed = unpack(blocks).await?.into_iter();
+            rows.extend(sealed.filter(|r| (from..to).contains(&r.reading.reported_at)).map(|row| (key(&row), row)));
+            if all {
                 break;
             }
+            // Everything in the blocks behind these is older.
+            enough = rows.range((oldest.begins(), i64::MIN)..).count();
             last = Day(oldest.0 - 1);
         }
-        // Behind the sealed ones: what was repeated since then is shown as it came first.
-        rows.extend(hot);
-        rows.sort_by_key(|r| std::cmp::Reverse((dated.time(r), r.reading.reported_at, r.dedupe)));
-        rows.dedup_by_key(|r| (r.reading.reported_at, r.dedupe));
-        rows.truncate(limit as usize);
-        Ok(rows)
+        Ok(rows.into_values().rev().take(limit).collect())
     }
 
     /// The newest readings of a light. Of one that was silent for days they are in a block.
     pub(crate) async fn last_words(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>> {
-        let mut rows = self.store().latest_readings(light, limit).await?;
-        if rows.len() < limit as usize {
-            let blocks = self.store().sealed_of_light(light, Day(i32::MIN), Day(i32::MAX), 1).await?;
-            for block in &blocks {
-                rows.extend(decode(block)?);
-            }
-            rows.sort_by_key(|r| std::cmp::Reverse((r.received_at, r.reading.reported_at, r.dedupe)));
-            rows.dedup_by_key(|r| (r.reading.reported_at, r.dedupe));
-            rows.truncate(limit as usize);
+        let hot = self.store().latest_readings(light, limit).await?;
+        if hot.len() >= limit as usize {
+            return Ok(hot);
         }
+        let mut rows: Rows = hot.into_iter().map(|row| (key(&row), row)).collect();
+        let blocks = self.store().sealed_of_light(light, Day(i32::MIN), Day(i32::MAX), LAST_DAYS).await?;
+        rows.extend(unpack(blocks).await?.into_iter().map(|row| (key(&row), row)));
+        let mut rows: Vec<ReadingRow> = rows.into_values().collect();
+        rows.sort_by_key(|r| std::cmp::Reverse((r.received_at, r.reading.reported_at, r.dedupe)));
+        rows.truncate(limit as usize);
         Ok(rows)
     }
+}
+
+/// The readings of blocks. A day is unpacked within a millisecond, but many are asked for at once.
+async fn unpack(blocks: Vec<SealedDay>) -> StoreResult<Vec<ReadingRow>> {
+    let unpacking = tokio::task::spawn_blocking(move || {
+        blocks.iter().try_fold(Vec::new(), |mut rows, block| {
+            rows.extend(decode(block)?);
+            Ok(rows)
+        })
+    });
+    unpacking.await.map_err(StoreError::unavailable)?
 }
 
 fn decode(block: &SealedDay) -> StoreResult<Vec<ReadingRow>> {

@@ -53,8 +53,7 @@ impl Ccms {
         let keys = TokenKeys::open(keys.into(), overlap_s(settings.silence_s), clock.now())?;
         let absences = Absences::load(&store, clock.now()).await?;
         let city_time = CityTime::new(&settings.city.timezone)?;
-        let saved = AtomicI64::new(store.checkpoint().await?.0.0);
-        let (state, position, pending) = rebuild(&store, &clock).await?;
+        let Rebuilt { state, saved, position, pending } = rebuild(&store, &clock).await?;
         let strangers = Strangers::new(pending);
         let live = Arc::new(Live::new(state));
         let position = Arc::new(watch::Sender::new(position));
@@ -105,7 +104,7 @@ impl Ccms {
             recent_keys: RecentKeys::default(),
             governor,
             position,
-            saved,
+            saved: AtomicI64::new(saved.0),
             stop,
             tasks: tracker,
         });
@@ -115,15 +114,25 @@ impl Ccms {
     }
 }
 
-/// The live state, the position of the log that it includes, and how many pending devices wait.
-async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<(State, LogPosition, u32)> {
+/// What is in memory when the server begins.
+struct Rebuilt {
+    state: State,
+    /// How far the checkpoint goes, and how far the log.
+    saved: LogPosition,
+    position: LogPosition,
+    /// Devices that wait to be let in.
+    pending: u32,
+}
+
+async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     let mut state = State::default();
     // Who merely asked to be let in has no place in memory: anybody can ask, and what asked in vain is forgotten again.
     let (pending, known): (Vec<_>, Vec<_>) =
         store.devices().await?.into_iter().partition(|d| d.state == DeviceState::Pending);
     known.into_iter().for_each(|d| state.put_device(d));
     store.lights().await?.into_iter().for_each(|l| state.put_light(l));
-    let (mut position, rows) = store.checkpoint().await?;
+    let (saved, rows) = store.checkpoint().await?;
+    let mut position = saved;
     rows.into_iter().for_each(|row| state.restore(row));
     loop {
         let page = store.log_after(position, REPLAY_PAGE_ROWS).await?;
@@ -146,5 +155,5 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<(State, LogPosi
         state.publish(no, now);
     }
     state.take_touched();
-    Ok((state, position, u32::try_from(pending.len()).unwrap_or(u32::MAX)))
+    Ok(Rebuilt { state, saved, position, pending: u32::try_from(pending.len()).unwrap_or(u32::MAX) })
 }

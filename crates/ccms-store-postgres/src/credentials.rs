@@ -15,13 +15,14 @@ impl Credentials for PostgresStore {
     async fn use_tokens(&self, used: &[(DeviceNo, i64)]) -> StoreResult<()> {
         let numbers: Vec<i64> = used.iter().map(|(device, _)| i64::from(device.0)).collect();
         let generations: Vec<i64> = used.iter().map(|(_, generation)| *generation).collect();
-        // The rows are locked in the order of their numbers, so that two servers cannot wait for each other.
+        // The rows are locked in the order of their numbers, so that two servers cannot wait for each other, and no stronger than
+        // an update needs: rows that refer to a device are not held up.
         sqlx::query!(
             "WITH used AS (
                  SELECT no, max(generation) AS generation FROM unnest($1::bigint[], $2::bigint[]) AS u (no, generation)
                  GROUP BY no
              ), locked AS (
-                 SELECT d.no FROM devices d JOIN used USING (no) ORDER BY d.no FOR UPDATE OF d
+                 SELECT d.no FROM devices d JOIN used USING (no) ORDER BY d.no FOR NO KEY UPDATE OF d
              )
              UPDATE devices SET token_used_gen = used.generation FROM used, locked
              WHERE devices.no = used.no AND locked.no = used.no AND devices.token_used_gen < used.generation",

@@ -105,13 +105,21 @@ async fn note_one(connection: &mut PgConnection, note: &PendingNote) -> StoreRes
     Ok(())
 }
 
-pub(crate) async fn forget_pending(store: &PostgresStore, before: UtcMillis, attempts: u32) -> StoreResult<u64> {
+pub(crate) async fn forget_pending(
+    store: &PostgresStore,
+    before: UtcMillis,
+    attempts: u32,
+    limit: u32,
+) -> StoreResult<(u64, u64)> {
     let mut tx = store.begin().await?;
     lock(&mut tx, Lock::Numbering).await?;
-    sqlx::query!(
-        "DELETE FROM devices WHERE state = 'pending' AND attempts <= $2 AND coalesce(last_attempt_at, created_at) < $1",
+    let gone = sqlx::query!(
+        "DELETE FROM devices WHERE no IN (
+           SELECT no FROM devices
+           WHERE state = 'pending' AND attempts <= $2 AND coalesce(last_attempt_at, created_at) < $1 LIMIT $3)",
         Instant(before),
         i64::from(attempts),
+        i64::from(limit),
     )
     .execute(&mut *tx)
     .await
@@ -121,7 +129,7 @@ pub(crate) async fn forget_pending(store: &PostgresStore, before: UtcMillis, att
         .await
         .map_err(failed)?;
     tx.commit().await.map_err(failed)?;
-    Ok(left.unsigned_abs())
+    Ok((gone.rows_affected(), left.unsigned_abs()))
 }
 
 pub(crate) async fn open_claim_window(

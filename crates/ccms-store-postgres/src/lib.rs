@@ -45,8 +45,8 @@ mod instant;
 mod lights;
 mod people;
 mod readings;
-mod sessions;
 mod sealing;
+mod sessions;
 mod swap;
 mod text;
 mod uploads;
@@ -164,8 +164,8 @@ impl Store for PostgresStore {
     async fn note_pending(&self, notes: &[PendingNote]) -> StoreResult<()> {
         enrolment::note_pending(self, notes).await
     }
-    async fn forget_pending(&self, before: UtcMillis, attempts: u32) -> StoreResult<u64> {
-        enrolment::forget_pending(self, before, attempts).await
+    async fn forget_pending(&self, before: UtcMillis, attempts: u32, limit: u32) -> StoreResult<(u64, u64)> {
+        enrolment::forget_pending(self, before, attempts, limit).await
     }
     async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>> {
         devices::waiting(self, limit).await

@@ -1,5 +1,4 @@
-//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time; those with a suspect clock
-//! through their own.
+//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time.
 use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
@@ -46,17 +45,16 @@ impl Sealing for PostgresStore {
         Ok(row.map(|r| (LogPosition(r.id), r.received_at.0)))
     }
 
-    async fn earliest_hot_day(&self, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
+    async fn earliest_hot_day(&self, from: Day, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
         let first = sqlx::query_scalar!(
-            r#"SELECT least(
-                 (SELECT reported_at FROM energy_parameters
-                  WHERE reported_at < $1 AND id <= $2 AND (flags & 4096) = 0 ORDER BY reported_at LIMIT 1),
-                 (SELECT min(received_at) FROM energy_parameters
-                  WHERE (flags & 4096) != 0 AND received_at < $1 AND id <= $2)) AS "first: Instant""#,
+            r#"SELECT reported_at AS "first: Instant" FROM energy_parameters
+               WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0
+               ORDER BY reported_at LIMIT 1"#,
+            Instant(from.begins()),
             Instant(before.begins()),
             upto.0
         )
-        .fetch_one(&self.pool)
+        .fetch_optional(&self.pool)
         .await
         .map_err(failed)?;
         Ok(first.map(|at| Day::of(at.0)))
@@ -64,10 +62,8 @@ impl Sealing for PostgresStore {
 
     async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64> {
         let count = sqlx::query_scalar!(
-            r#"SELECT (SELECT count(*) FROM energy_parameters
-                       WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0)
-                    + (SELECT count(*) FROM energy_parameters
-                       WHERE (flags & 4096) != 0 AND received_at >= $1 AND received_at < $2 AND id <= $3) AS "count!""#,
+            r#"SELECT count(*) AS "count!" FROM energy_parameters
+               WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0"#,
             Instant(day.begins()),
             Instant(day.ends()),
             upto.0
@@ -78,28 +74,29 @@ impl Sealing for PostgresStore {
         Ok(count.unsigned_abs())
     }
 
-    async fn hot_rows(&self, day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> StoreResult<Vec<ReadingRow>> {
+    async fn hot_rows(
+        &self,
+        day: Day,
+        from: LightNo,
+        to: LightNo,
+        upto: LogPosition,
+        limit: u32,
+    ) -> StoreResult<Vec<ReadingRow>> {
         sqlx::query_as!(
             LogColumns,
-            r#"SELECT id AS "id!", light_no AS "light_no!", device_no AS "device_no!", reported_at AS "reported_at!: Instant",
-                 received_at AS "received_at!: Instant", dedupe AS "dedupe!", energy_wh, uptime_s, current_ma, power_dw,
-                 voltage_dv, frequency_chz, flags AS "flags!", temperature_dc, power_state, brightness_percent,
-                 battery_percent, signal_percent, error_flags::text
-               FROM energy_parameters
-               WHERE reported_at >= $1 AND reported_at < $2 AND light_no >= $3 AND light_no < $4 AND id <= $5
-                 AND (flags & 4096) = 0
-               UNION ALL
-               SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
-                 voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
-                 signal_percent, error_flags::text
-               FROM energy_parameters
-               WHERE (flags & 4096) != 0 AND light_no >= $3 AND light_no < $4 AND received_at >= $1 AND received_at < $2
-                 AND id <= $5"#,
+            "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+               voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+               signal_percent, error_flags::text
+             FROM energy_parameters
+             WHERE reported_at >= $1 AND reported_at < $2 AND light_no >= $3 AND light_no < $4 AND id <= $5
+               AND (flags & 4096) = 0
+             LIMIT $6",
             Instant(day.begins()),
             Instant(day.ends()),
             i64::from(from.0),
             i64::from(to.0),
-            upto.0
+            upto.0,
+            i64::from(limit)
         )
         .fetch_all(&self.pool)
         .await
@@ -112,13 +109,9 @@ impl Sealing for PostgresStore {
     async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
         let gone = sqlx::query!(
             "DELETE FROM energy_parameters WHERE id IN (
-               (SELECT id FROM energy_parameters
-                WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0
-                ORDER BY reported_at LIMIT $4)
-               UNION ALL
-               (SELECT id FROM energy_parameters
-                WHERE (flags & 4096) != 0 AND received_at >= $1 AND received_at < $2 AND id <= $3 LIMIT $4)
-               LIMIT $4)",
+               SELECT id FROM energy_parameters
+               WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0
+               ORDER BY reported_at LIMIT $4)",
             Instant(day.begins()),
             Instant(day.ends()),
             upto.0,

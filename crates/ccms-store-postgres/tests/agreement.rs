@@ -67,7 +67,7 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
         Operation::Forget(before) => show(store.forget_answers(at(before)).await),
         Operation::Register(new) => show(store.register_device(new, &audit).await),
         Operation::NotePending(note) => show(store.note_pending(&[note]).await),
-        Operation::ForgetPending { before, attempts } => show(store.forget_pending(at(before), attempts).await),
+        Operation::ForgetPending { before, attempts } => show(store.forget_pending(at(before), attempts, 99).await),
         Operation::OpenWindow { device, until } => {
             show(store.open_claim_window(&device_id(device), at(until), &audit).await)
         }

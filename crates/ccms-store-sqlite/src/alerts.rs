@@ -117,8 +117,9 @@ impl Alerts for SqliteStore {
             "SELECT * FROM alerts
              WHERE no < ?1 AND no >= ?2 AND (?3 IS NULL OR device_no = ?3) AND (?4 IS NULL OR light_no = ?4)
                AND (?5 IS NULL OR state = ?5)
-               AND EXISTS (SELECT 1 FROM lights WHERE zone = ?6
-                 AND CASE WHEN light_no IS NULL THEN lights.device_no = alerts.device_no ELSE lights.no = light_no END)
+               AND (EXISTS (SELECT 1 FROM lights WHERE lights.no = alerts.light_no AND zone = ?6)
+                 OR (light_no IS NULL
+                   AND EXISTS (SELECT 1 FROM lights WHERE lights.device_no = alerts.device_no AND zone = ?6)))
              ORDER BY no DESC LIMIT ?7",
             before,
             from,

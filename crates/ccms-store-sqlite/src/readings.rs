@@ -51,10 +51,12 @@ pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreRes
 
 async fn end_of_log(connection: &mut SqliteConnection) -> StoreResult<LogPosition> {
     // The highest number ever given: its row may be sealed and gone.
-    let end = sqlx::query_scalar!(r#"SELECT CAST(seq AS INTEGER) AS "end: i64" FROM sqlite_sequence WHERE name = 'energy_parameters'"#)
-        .fetch_optional(connection)
-        .await
-        .map_err(failed)?;
+    let end = sqlx::query_scalar!(
+        r#"SELECT CAST(seq AS INTEGER) AS "end: i64" FROM sqlite_sequence WHERE name = 'energy_parameters'"#
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(failed)?;
     Ok(LogPosition(end.flatten().unwrap_or(0)))
 }
 

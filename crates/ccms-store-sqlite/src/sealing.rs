@@ -1,5 +1,4 @@
-//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time; those with a suspect clock
-//! through their own.
+//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time.
 use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
@@ -45,33 +44,24 @@ impl Sealing for SqliteStore {
         Ok(row.map(|r| (LogPosition(r.id), UtcMillis(r.received_at))))
     }
 
-    async fn earliest_hot_day(&self, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
-        let before = before.begins().0;
-        let good = sqlx::query_scalar!(
+    async fn earliest_hot_day(&self, from: Day, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
+        let (from, before) = (from.begins().0, before.begins().0);
+        let first = sqlx::query_scalar!(
             "SELECT reported_at FROM energy_parameters INDEXED BY energy_parameters_once
-             WHERE reported_at < ? AND id <= ? AND flags & 4096 = 0 ORDER BY reported_at LIMIT 1",
+             WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0 ORDER BY reported_at LIMIT 1",
+            from,
             before,
             upto.0
         )
         .fetch_optional(&self.readers)
         .await
         .map_err(failed)?;
-        let suspect = sqlx::query_scalar!(
-            r#"SELECT min(reported_at + delay_ms) AS "first: i64"
-               FROM energy_parameters INDEXED BY energy_parameters_suspect
-               WHERE flags & 4096 <> 0 AND reported_at + delay_ms < ? AND id <= ?"#,
-            before,
-            upto.0
-        )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(good.into_iter().chain(suspect).min().map(|at| Day::of(UtcMillis(at))))
+        Ok(first.map(|at| Day::of(UtcMillis(at))))
     }
 
     async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64> {
         let (from, to) = (day.begins().0, day.ends().0);
-        let good = sqlx::query_scalar!(
+        let count = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!: i64" FROM energy_parameters INDEXED BY energy_parameters_once
                WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0"#,
             from,
@@ -81,54 +71,41 @@ impl Sealing for SqliteStore {
         .fetch_one(&self.readers)
         .await
         .map_err(failed)?;
-        let suspect = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!: i64" FROM energy_parameters INDEXED BY energy_parameters_suspect
-               WHERE flags & 4096 <> 0 AND reported_at + delay_ms >= ? AND reported_at + delay_ms < ? AND id <= ?"#,
-            from,
-            to,
-            upto.0
-        )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok((good + suspect).unsigned_abs())
+        Ok(count.unsigned_abs())
     }
 
-    async fn hot_rows(&self, day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> StoreResult<Vec<ReadingRow>> {
+    async fn hot_rows(
+        &self,
+        day: Day,
+        from: LightNo,
+        to: LightNo,
+        upto: LogPosition,
+        limit: u32,
+    ) -> StoreResult<Vec<ReadingRow>> {
         let (begins, ends) = (day.begins().0, day.ends().0);
-        let good = sqlx::query_as!(
+        sqlx::query_as!(
             LogColumns,
             "SELECT * FROM energy_parameters INDEXED BY energy_parameters_once
-             WHERE reported_at >= ? AND reported_at < ? AND light_no >= ? AND light_no < ? AND id <= ? AND flags & 4096 = 0",
+             WHERE reported_at >= ? AND reported_at < ? AND light_no >= ? AND light_no < ? AND id <= ? AND flags & 4096 = 0
+             LIMIT ?",
             begins,
             ends,
             from.0,
             to.0,
-            upto.0
+            upto.0,
+            limit
         )
         .fetch_all(&self.readers)
         .await
-        .map_err(failed)?;
-        let suspect = sqlx::query_as!(
-            LogColumns,
-            "SELECT * FROM energy_parameters INDEXED BY energy_parameters_suspect
-             WHERE flags & 4096 <> 0 AND light_no >= ?3 AND light_no < ?4 AND reported_at + delay_ms >= ?1
-               AND reported_at + delay_ms < ?2 AND id <= ?5",
-            begins,
-            ends,
-            from.0,
-            to.0,
-            upto.0
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed)?;
-        good.into_iter().chain(suspect).map(|c| Ok(c.row()?.1)).collect()
+        .map_err(failed)?
+        .into_iter()
+        .map(|c| Ok(c.row()?.1))
+        .collect()
     }
 
     async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
         let (from, to) = (day.begins().0, day.ends().0);
-        let good = sqlx::query!(
+        let gone = sqlx::query!(
             "DELETE FROM energy_parameters WHERE id IN (
                SELECT id FROM energy_parameters INDEXED BY energy_parameters_once
                WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0
@@ -140,27 +117,8 @@ impl Sealing for SqliteStore {
         )
         .execute(&self.writer)
         .await
-        .map_err(failed)?
-        .rows_affected();
-        let left = i64::from(limit) - i64::try_from(good).unwrap_or(i64::MAX);
-        if left <= 0 {
-            return Ok(good);
-        }
-        let suspect = sqlx::query!(
-            "DELETE FROM energy_parameters WHERE id IN (
-               SELECT id FROM energy_parameters INDEXED BY energy_parameters_suspect
-               WHERE flags & 4096 <> 0 AND reported_at + delay_ms >= ? AND reported_at + delay_ms < ? AND id <= ?
-               LIMIT ?)",
-            from,
-            to,
-            upto.0,
-            left
-        )
-        .execute(&self.writer)
-        .await
-        .map_err(failed)?
-        .rows_affected();
-        Ok(good + suspect)
+        .map_err(failed)?;
+        Ok(gone.rows_affected())
     }
 
     async fn write_sealed(&self, days: &[SealedDay]) -> StoreResult<Vec<bool>> {

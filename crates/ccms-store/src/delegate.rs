@@ -42,7 +42,7 @@ macro_rules! delegate_store {
             fn lights_of_device(device: DeviceNo) -> Vec<LightRecord>;
             fn register_device(new: NewDevice, audit: &AuditEntry) -> (DeviceRecord, LightRecord);
             fn note_pending(notes: &[PendingNote]) -> ();
-            fn forget_pending(before: UtcMillis, attempts: u32) -> u64;
+            fn forget_pending(before: UtcMillis, attempts: u32, limit: u32) -> (u64, u64);
             fn waiting_devices(limit: u32) -> Vec<DeviceRecord>;
             fn open_claim_window(id: &DeviceId, until: UtcMillis, audit: &AuditEntry) -> bool;
             fn claim_device(claim: &Claim, audit: &AuditEntry) -> bool;
@@ -98,9 +98,9 @@ macro_rules! delegate_store {
         }
         Sealing {
             fn row_at_or_before(position: LogPosition) -> Option<(LogPosition, UtcMillis)>;
-            fn earliest_hot_day(before: Day, upto: LogPosition) -> Option<Day>;
+            fn earliest_hot_day(from: Day, before: Day, upto: LogPosition) -> Option<Day>;
             fn hot_count(day: Day, upto: LogPosition) -> u64;
-            fn hot_rows(day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> Vec<ReadingRow>;
+            fn hot_rows(day: Day, from: LightNo, to: LightNo, upto: LogPosition, limit: u32) -> Vec<ReadingRow>;
             fn forget_hot(day: Day, upto: LogPosition, limit: u32) -> u64;
             fn write_sealed(days: &[SealedDay]) -> Vec<bool>;
             fn sealed_of_day(day: Day, from: LightNo, to: LightNo) -> Vec<SealedDay>;

@@ -102,9 +102,9 @@ pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Sealing + 
     /// more attempt of it is counted. What it reports of itself replaces what is there, unless the device is claimed or
     /// revoked.
     async fn note_pending(&self, notes: &[PendingNote]) -> StoreResult<()>;
-    /// Forgets pending devices that asked at most `attempts` times and not since `before`. Answers how many pending
-    /// devices are left. Their numbers are free again.
-    async fn forget_pending(&self, before: UtcMillis, attempts: u32) -> StoreResult<u64>;
+    /// Forgets pending devices that asked at most `attempts` times and not since `before`, at most `limit` of them. Answers
+    /// how many went, and how many pending devices are left. Their numbers are free again.
+    async fn forget_pending(&self, before: UtcMillis, attempts: u32, limit: u32) -> StoreResult<(u64, u64)>;
     /// Devices that wait for a person: pending ones, and registered unclaimed ones whose `attempts` are above zero. The
     /// most recently seen first, at most `limit`.
     async fn waiting_devices(&self, limit: u32) -> StoreResult<Vec<DeviceRecord>>;

@@ -7,7 +7,8 @@ use crate::{LogPosition, ReadingRow, StoreResult};
 
 /// A day of UTC, counted from 1970-01-01.
 ///
-/// A reading belongs to the day of its own time, or where its clock was suspect to the day on which it arrived.
+/// A reading belongs to the day of its own time. One whose clock was suspect belongs to none: only the log knows it again when it is
+/// sent once more, so it stays there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub i32);
 
@@ -48,14 +49,22 @@ pub trait Sealing {
     /// The last row of the log at or before a position, and when it arrived.
     async fn row_at_or_before(&self, position: LogPosition) -> StoreResult<Option<(LogPosition, UtcMillis)>>;
 
-    /// The earliest day before `before` of which there are rows in the log.
-    async fn earliest_hot_day(&self, before: Day, upto: LogPosition) -> StoreResult<Option<Day>>;
+    /// The earliest day of `from <= day < before` of which there are rows in the log.
+    async fn earliest_hot_day(&self, from: Day, before: Day, upto: LogPosition) -> StoreResult<Option<Day>>;
 
     /// How many rows of a day there are in the log.
     async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64>;
 
-    /// The rows of a day of the lights `from <= number < to`, in no order. Costs a walk over the index entries of the day.
-    async fn hot_rows(&self, day: Day, from: LightNo, to: LightNo, upto: LogPosition) -> StoreResult<Vec<ReadingRow>>;
+    /// Rows of a day of the lights `from <= number < to`, in no order, at most `limit`. Costs a walk over the index entries of
+    /// the day.
+    async fn hot_rows(
+        &self,
+        day: Day,
+        from: LightNo,
+        to: LightNo,
+        upto: LogPosition,
+        limit: u32,
+    ) -> StoreResult<Vec<ReadingRow>>;
 
     /// Removes rows of a day from the log, at most `limit`; answers how many. In the order of time, so that what is removed
     /// together lies together.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{BadBody, Shape, field};
 use crate::ids::LightId;
 use crate::limits::{ALERT_KIND_CHARS_MAX, DEVICE_MESSAGE_CHARS_MAX};
-use crate::reading::Fnv;
+use crate::reading::{Fnv, clock_may_be_right};
 use crate::time::UtcMillis;
 
 /// How bad it is. The route is for critical alerts, so that is what silence means.
@@ -96,10 +96,12 @@ impl AlertMessage {
         if raw.get().starts_with('"') { Self::new(raw_kind(raw), None) } else { Self::read(raw.get().as_bytes()) }
     }
 
-    /// By what the same message is recognised when it is sent again; one without a time cannot be.
-    pub fn dedupe_key(&self) -> Option<i64> {
+    /// By what the same message is recognised when it is sent again. One without a time cannot be, nor one whose clock cannot
+    /// be right: after each start such a clock says the same again, and what is said then may be new.
+    pub fn dedupe_key(&self, received_at: UtcMillis) -> Option<i64> {
+        let at = self.at.filter(|at| clock_may_be_right(*at, received_at))?;
         let mut hash = Fnv::new();
-        hash.number(Some(self.at?.0));
+        hash.number(Some(at.0));
         for text in [Some(self.kind.as_str()), self.message.as_deref(), self.light_id.as_deref()] {
             hash.text(text);
         }

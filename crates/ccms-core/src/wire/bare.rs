@@ -14,9 +14,12 @@ pub(super) fn mended(body: &[u8]) -> Option<Vec<u8>> {
             _ if is_structure(byte) || byte.is_ascii_whitespace() => at + 1,
             _ => word_end(body, at),
         };
-        let stands_for_value = matches!(before, Some(b':' | b',' | b'['))
+        // What comes behind is looked at last, and only behind such a word: or every blank of a long run of them would walk
+        // over the rest of the run.
+        let stands_for_value = is_no_number(&body[at..end])
+            && matches!(before, Some(b':' | b',' | b'['))
             && matches!(body[end..].trim_ascii_start().first(), Some(b',' | b'}' | b']'));
-        if stands_for_value && is_no_number(&body[at..end]) {
+        if stands_for_value {
             mended.extend_from_slice(&body[copied..at]);
             mended.push(b'"');
             mended.extend_from_slice(&body[at..end]);
@@ -123,6 +126,16 @@ mod tests {
         ] {
             assert_eq!(shown(same), None, "{same}");
         }
+    }
+
+    /// Two million blanks, as a small packed body may hold: a walk over the rest from each of them would take hours.
+    #[test]
+    fn a_long_run_of_blanks_is_walked_over_once() {
+        let mut body = b"[nan,".to_vec();
+        body.resize(2 << 20, b' ');
+        body.extend_from_slice(b"nan");
+        body.resize(4 << 20, b' ');
+        assert!(mended(&body).is_some());
     }
 
     proptest! {

@@ -132,11 +132,16 @@ pub async fn a_crowd_at_the_door_is_one_write_and_forgotten_by_rules(database: A
     registered(&*store, 1).await;
     store.revoke_device(&device_id(2), at(70), &audit("reject")).await.unwrap().unwrap();
 
-    assert_eq!(store.forget_pending(at(50), 1).await.unwrap(), 2, "the fourth is over, the fifth was there just now");
+    assert_eq!(
+        store.forget_pending(at(50), 1, 9).await.unwrap(),
+        (1, 2),
+        "the fourth is over, the fifth was there just now"
+    );
     let known = async |n| store.device(&device_id(n)).await.unwrap().map(|d| d.state);
     assert_eq!((known(4).await, known(5).await), (None, Some(DeviceState::Pending)));
-    assert_eq!(store.forget_pending(at(61), 1).await.unwrap(), 1, "the third asked twice");
-    assert_eq!(store.forget_pending(at(61), u32::MAX).await.unwrap(), 0);
+    assert_eq!(store.forget_pending(at(61), 1, 0).await.unwrap(), (0, 2), "no more than that");
+    assert_eq!(store.forget_pending(at(61), 1, 9).await.unwrap(), (1, 1), "the third asked twice");
+    assert_eq!(store.forget_pending(at(61), u32::MAX, 9).await.unwrap(), (1, 0));
     assert_eq!((known(1).await, known(2).await), (Some(DeviceState::Registered), Some(DeviceState::Revoked)));
     store.note_pending(&[note(4, 90)]).await.unwrap();
     assert_eq!(known(4).await, Some(DeviceState::Pending), "it may come back");

@@ -76,7 +76,7 @@ macro_rules! contract_tests {
                 a_follower_misses_nothing, a_large_batch_keeps_its_order,
                 a_closed_store_keeps_everything;
             checkpoint: the_first_is_empty, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
-            sealing: a_day_is_found_by_its_own_time_or_by_arrival,
+            sealing: a_day_is_found_by_its_own_time_where_that_can_be_believed,
                 what_is_forgotten_is_gone_and_its_place_is_never_given_again, a_block_takes_the_place_of_the_one_before_it,
                 of_many_sealers_one_wins;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
