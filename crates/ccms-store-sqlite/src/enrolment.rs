@@ -63,7 +63,8 @@ pub(crate) async fn make_registered(
     .map_err(failed)?;
     if known.rows_affected() == 0 {
         sqlx::query!(
-            "INSERT INTO devices (id, state, created_at, claim_until) VALUES (?, 'registered', ?, ?)",
+            "INSERT INTO devices (no, id, state, created_at, claim_until)
+             SELECT coalesce(max(no), 0) + 1, ?, 'registered', ?, ? FROM devices",
             text,
             created_at.0,
             claim_until,
@@ -97,8 +98,8 @@ async fn note_one(connection: &mut SqliteConnection, note: &PendingNote) -> Stor
     .map_err(failed)?;
     if counted.rows_affected() == 0 {
         sqlx::query!(
-            "INSERT INTO devices (id, state, created_at, attempts, first_attempt_at, last_attempt_at)
-             VALUES (?1, 'pending', ?2, 1, ?2, ?2)",
+            "INSERT INTO devices (no, id, state, created_at, attempts, first_attempt_at, last_attempt_at)
+             SELECT coalesce(max(no), 0) + 1, ?1, 'pending', ?2, 1, ?2, ?2 FROM devices",
             id,
             note.at.0,
         )

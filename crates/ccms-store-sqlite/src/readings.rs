@@ -28,7 +28,7 @@ static INSERT: LazyLock<Bulk> = LazyLock::new(|| {
 
 pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreResult<Appended> {
     let mut tx = store.begin().await?;
-    let before = end_of_log(&mut tx).await?;
+    let before = last_row(&mut tx).await?;
     let mut stored_rows = 0;
     for (sql, piece) in INSERT.pieces(rows) {
         let mut insert = sqlx::query(sql);
@@ -49,15 +49,25 @@ pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreRes
     Ok(Appended { stored, upto })
 }
 
+/// The highest number in the log: every row that is added gets a higher one.
+async fn last_row(connection: &mut SqliteConnection) -> StoreResult<LogPosition> {
+    let last = sqlx::query_scalar!(r#"SELECT coalesce(max(id), 0) AS "last!: i64" FROM energy_parameters"#)
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+    Ok(LogPosition(last))
+}
+
 async fn end_of_log(connection: &mut SqliteConnection) -> StoreResult<LogPosition> {
-    // The highest number ever given: its row may be sealed and gone.
+    // The row of the highest number may be sealed and gone, but only behind the checkpoint.
     let end = sqlx::query_scalar!(
-        r#"SELECT CAST(seq AS INTEGER) AS "end: i64" FROM sqlite_sequence WHERE name = 'energy_parameters'"#
+        r#"SELECT max(coalesce((SELECT max(id) FROM energy_parameters), 0), (SELECT log_position FROM checkpoint))
+             AS "end!: i64""#
     )
-    .fetch_optional(connection)
+    .fetch_one(connection)
     .await
     .map_err(failed)?;
-    Ok(LogPosition(end.flatten().unwrap_or(0)))
+    Ok(LogPosition(end))
 }
 
 async fn keys_after(connection: &mut SqliteConnection, after: LogPosition) -> StoreResult<HashSet<(i64, i64, i64)>> {
