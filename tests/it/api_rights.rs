@@ -215,7 +215,8 @@ on_both! {
         billing.gets("lights").await.done(200);
         let (_, listed, _) = ccms(&["list"]);
         assert!(listed.contains("billing") && listed.contains("read,command") && !listed.contains(key), "{listed}");
-        assert!(ccms(&["revoke", "--name", "billing"]).0);
+        let (revoked, _, why) = ccms(&["revoke", "--name", "billing"]);
+        assert!(revoked, "{why}");
         assert!(!ccms(&["revoke", "--name", "billing"]).0, "it is revoked already");
         eventually("the running server refuses it", || async { billing.gets("lights").await.status == 401 }).await;
         let (_, listed, _) = ccms(&["list"]);

@@ -16,7 +16,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 4;
 /// How long a statement waits for another process that holds the file, such as a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits for a free connection before it says that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages in the journal before a commit folds them into the file: 8 MB, so that one stall stays short.
