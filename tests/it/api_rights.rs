@@ -1,6 +1,5 @@
 //! One table says who may do what; every route of the REST API and every function of the screen is held against it.
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use ccms::api::routes::ROUTES;
 use ccms_core::ids::{DeviceId, LightId};
@@ -195,31 +194,28 @@ async fn every_function_of_the_screen_follows_the_table() {
 on_both! {
     async fn a_key_is_made_listed_and_revoked_beside_a_running_server(engine) {
         let city = City::open(engine).await;
-        let (folder, url) = (city.data_dir(), city.database_url());
-        let ccms = |arguments: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_ccms"));
-            let out = command.arg("api-key").args(arguments).arg("--data-dir").arg(&folder).args(["--database", &url]).output();
-            let out = out.expect("ccms runs");
+        let ccms = async |arguments: &[&str]| {
+            let out = city.command_line(&[&["api-key"], arguments].concat()).await;
             (out.status.success(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
         };
-        let (made, key, _) = ccms(&["create", "--name", "billing", "--scopes", "read,command"]);
+        let (made, key, _) = ccms(&["create", "--name", "billing", "--scopes", "read,command"]).await;
         let key = key.trim();
         assert!(made && key.starts_with("ccms_") && key.len() == 45, "{key}");
-        let (again, _, why) = ccms(&["create", "--name", "billing", "--scopes", "read"]);
+        let (again, _, why) = ccms(&["create", "--name", "billing", "--scopes", "read"]).await;
         assert!(!again && why.contains("already"), "{why}");
-        let (nonsense, _, why) = ccms(&["create", "--name", "x", "--scopes", "everything"]);
+        let (nonsense, _, why) = ccms(&["create", "--name", "x", "--scopes", "everything"]).await;
         assert!(!nonsense && why.contains("read, command or admin"), "{why}");
-        let (zoned, _, why) = ccms(&["create", "--name", "y", "--scopes", "read,admin", "--zone", "north"]);
+        let (zoned, _, why) = ccms(&["create", "--name", "y", "--scopes", "read,admin", "--zone", "north"]).await;
         assert!(!zoned && why.contains("whole city"), "{why}");
         let billing = Integrator::anonymous(&city).with_key(key);
         billing.gets("lights").await.done(200);
-        let (_, listed, _) = ccms(&["list"]);
+        let (_, listed, _) = ccms(&["list"]).await;
         assert!(listed.contains("billing") && listed.contains("read,command") && !listed.contains(key), "{listed}");
-        let (revoked, _, why) = ccms(&["revoke", "--name", "billing"]);
+        let (revoked, _, why) = ccms(&["revoke", "--name", "billing"]).await;
         assert!(revoked, "{why}");
-        assert!(!ccms(&["revoke", "--name", "billing"]).0, "it is revoked already");
+        assert!(!ccms(&["revoke", "--name", "billing"]).await.0, "it is revoked already");
         eventually("the running server refuses it", || async { billing.gets("lights").await.status == 401 }).await;
-        let (_, listed, _) = ccms(&["list"]);
+        let (_, listed, _) = ccms(&["list"]).await;
         assert!(listed.contains("revoked 2"), "{listed}");
         let audit: Vec<String> = city.operator().sees_audit().await.into_iter().map(|(action, _)| action).collect();
         assert!(audit.contains(&"api_key.create".to_owned()) && audit.contains(&"api_key.revoke".to_owned()), "{audit:?}");

@@ -102,6 +102,14 @@ impl City {
         self.ccms.look_at_keys();
     }
 
+    /// The command line beside the running server. On a thread of its own: what the server has begun must be able to end
+    /// meanwhile, or the command would wait for a lock that nobody gives back.
+    pub async fn command_line(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ccms"));
+        command.args(arguments).arg("--data-dir").arg(self.data_dir()).args(["--database", &self.database_url()]);
+        tokio::task::spawn_blocking(move || command.output()).await.expect("a thread").expect("ccms runs")
+    }
+
     pub fn database_url(&self) -> String {
         self.database.url.clone()
     }
