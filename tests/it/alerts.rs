@@ -36,6 +36,19 @@ on_both! {
         assert_eq!(lamp.device_id.as_ref().map(|id| id.as_str()), Some(DEVICE));
     }
 
+    /// After each start such a clock says the same again; the failure may be a new one all the same.
+    async fn an_alarm_without_a_believable_clock_is_never_taken_for_a_repeat(engine) {
+        let city = City::open(engine).await;
+        let device = city.claimed_device(DEVICE).await;
+        for (at, counted) in [("1970-01-01T00:00:12Z", 2), ("2080-01-01T00:00:00Z", 2), ("2025-12-17T10:00:00Z", 1)] {
+            let alarm = json!({"type": format!("alarm {}", &at[..4]), "timestamp": at});
+            device.posts("alert", &alarm).await.ok();
+            device.posts("alert", &alarm).await.ok();
+            let newest = city.operator().sees_alerts().await.into_iter().find(|(kind, _)| kind.ends_with(&at[..4]));
+            assert_eq!(newest.map(|(_, count)| count), Some(counted), "{at}");
+        }
+    }
+
     async fn an_alert_of_another_device_or_too_large_or_of_nothing_is_refused(engine) {
         let city = City::open(engine).await;
         let device = city.claimed_device(DEVICE).await;

@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     pub recent_keys: RecentKeys,
     pub governor: Governor,
     pub position: Arc<watch::Sender<LogPosition>>,
+    /// Held while days are sealed: two at once would only get in each other's way.
+    pub sealing: tokio::sync::Mutex<()>,
     /// How far the checkpoint goes.
     pub saved: AtomicI64,
     pub stop: CancellationToken,

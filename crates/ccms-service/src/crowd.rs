@@ -15,6 +15,23 @@ const BATCH_MAX: usize = 512;
 
 type Place<T> = (T, oneshot::Sender<bool>);
 
+/// Takes everything that waits, at most `max`, into an empty batch. After `stop` nothing new enters, and what waits is still taken;
+/// false when that is done.
+pub(crate) async fn next_batch<T>(
+    waiting: &mut mpsc::Receiver<T>,
+    stop: &CancellationToken,
+    batch: &mut Vec<T>,
+    max: usize,
+) -> bool {
+    loop {
+        tokio::select! {
+            biased;
+            received = waiting.recv_many(batch, max) => return received > 0,
+            () = stop.cancelled(), if !waiting.is_closed() => waiting.close(),
+        }
+    }
+}
+
 /// The entrance of one kind of write.
 #[derive(Debug)]
 pub(crate) struct Crowd<T>(mpsc::Sender<Place<T>>);
@@ -33,15 +50,8 @@ impl<T: Send + 'static> Crowd<T> {
         let (entrance, mut waiting) = mpsc::channel::<Place<T>>(WAITING_MAX);
         tasks.spawn(async move {
             let mut batch = Vec::new();
-            loop {
-                let received = tokio::select! {
-                    biased;
-                    n = waiting.recv_many(&mut batch, BATCH_MAX) => n,
-                    () = stop.cancelled(), if !waiting.is_closed() => { waiting.close(); continue }
-                };
-                if received == 0 {
-                    break;
-                }
+            while next_batch(&mut waiting, &stop, &mut batch, BATCH_MAX).await {
+                let received = batch.len();
                 let (items, places): (Vec<T>, Vec<_>) = batch.drain(..).unzip();
                 let written = write(items).await;
                 if let Err(error) = &written {

@@ -7,6 +7,7 @@ use ccms_core::ids::CommandId;
 use ccms_store::{DynStore, LogPosition, ReadingRow};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::crowd::next_batch;
 use crate::live::Live;
 use crate::metrics::{self, Stopwatch};
 
@@ -120,15 +121,7 @@ impl Writer {
     /// Runs until `stop` is cancelled; then no new request enters, and everything that waits is still committed.
     pub async fn run(mut self, stop: tokio_util::sync::CancellationToken) {
         let mut jobs = Vec::new();
-        loop {
-            let received = tokio::select! {
-                biased;
-                n = self.queue.0.recv_many(&mut jobs, self.batch_rows_max) => n,
-                () = stop.cancelled(), if !self.queue.0.is_closed() => { self.queue.0.close(); continue }
-            };
-            if received == 0 {
-                break;
-            }
+        while next_batch(&mut self.queue.0, &stop, &mut jobs, self.batch_rows_max).await {
             self.commit(&mut jobs).await;
         }
     }

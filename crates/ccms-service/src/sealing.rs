@@ -51,6 +51,7 @@ pub struct Sealed {
 impl Ccms {
     /// Seals every day that is over, from the oldest on. Where a day cannot be sealed as a whole, its rows stay in the log.
     pub async fn seal(&self) -> Result<Sealed, SealError> {
+        let _turn = self.inner().sealing.lock().await;
         let mut done = Sealed::default();
         let quiet = self.now().plus_seconds(-HOT_S);
         let upto = self.position_before(quiet).await?.min(self.saved_position());

@@ -104,6 +104,7 @@ impl Ccms {
             recent_keys: RecentKeys::default(),
             governor,
             position,
+            sealing: tokio::sync::Mutex::default(),
             saved: AtomicI64::new(saved.0),
             stop,
             tasks: tracker,

@@ -65,6 +65,8 @@ async fn act(store: &dyn Store, task: u32, round: u32) {
     let (id, second) = (samples::device_id(one), samples::device_id(other));
     let at = samples::at(i64::from(round));
 
+    let used: Vec<_> = (1..=DEVICES).map(|n| (DeviceNo(n), i64::from(task * ROUNDS + round))).collect();
+    store.use_tokens(&used).await.unwrap();
     let commands = commands(store, task, round, mix.is_multiple_of(2)).await;
     ruled(store.enqueue_commands(&commands, &audit).await);
     let mut changes: Vec<_> = commands.iter().map(|c| delivered(&c.id)).collect();
