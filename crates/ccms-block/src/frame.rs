@@ -26,7 +26,12 @@ pub(crate) fn unwrap(block: &[u8]) -> Result<&[u8], BlockError> {
     Ok(body)
 }
 
-pub(crate) fn put_number(out: &mut Vec<u8>, mut number: usize) {
+pub(crate) fn put_number(out: &mut Vec<u8>, number: usize) {
+    put_varint(out, number as u64);
+}
+
+/// Seven bits at a time, the lowest first.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -46,12 +51,16 @@ pub(crate) fn take_byte(body: &mut &[u8]) -> Result<u8, BlockError> {
 }
 
 pub(crate) fn take_number(body: &mut &[u8]) -> Result<usize, BlockError> {
+    usize::try_from(take_varint(body)?).map_err(|_| BlockError::Damaged("a number is out of range"))
+}
+
+pub(crate) fn take_varint(body: &mut &[u8]) -> Result<u64, BlockError> {
     let mut number = 0_u64;
-    for shift in (0..35).step_by(7) {
+    for shift in (0..70).step_by(7) {
         let byte = take_byte(body)?;
         number |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return usize::try_from(number).map_err(|_| BlockError::Damaged("a number is out of range"));
+            return Ok(number);
         }
     }
     Err(BlockError::Damaged("a number is too long"))

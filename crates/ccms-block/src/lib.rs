@@ -10,11 +10,21 @@
 //! - [`encode`] and [`decode`]  the readings of one light, in the order they were given
 //! - `column`                   one column of numbers, some of which may be missing
 //! - `frame`                    version, checksum and number of rows around the columns
+//!
+//! Beside its readings a day is kept as what its quarters of an hour came to, which stays when the readings go:
+//!
+//! - [`quarters`] makes them of readings, and [`Tally`] puts them together over any stretch of time
+//! - [`encode_quarters`], [`decode_ledger`], [`decode_measured`]  a day of them as two bodies; `series` is their columns
 mod block;
 mod column;
 mod frame;
+mod quarter;
+mod rollup;
+mod series;
 
 pub use block::{READINGS_MAX, decode, encode};
+pub use quarter::{Ledger, Measured, QUARTER_S, Quarter, Spread, Sum, Tally, Value, quarter_of, quarters};
+pub use rollup::{decode_ledger, decode_measured, encode_quarters};
 
 /// Why a block cannot be read or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +41,9 @@ pub enum BlockError {
     /// Every reading of a block is of one light.
     #[error("the readings are of several lights")]
     SeveralLights,
+    /// Quarters of an hour are of one day and in the order of time.
+    #[error("the quarters are not those of one day in their order")]
+    OutOfOrder,
     /// The codec refused what it was given to pack.
     #[error("the readings could not be packed: {0}")]
     Codec(String),

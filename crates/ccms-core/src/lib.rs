@@ -7,6 +7,7 @@
 //! - [`command`]  what an operator can ask of a light, and the life of such a command
 //! - [`schedule`] when a lamp burns when nobody says otherwise
 //! - [`limits`]   every number of the device contract, by name
+//! - [`meter`]    what a meter's counter did from one reading to the next
 //! - [`wire`]     the JSON of the device HTTP contract
 //! - [`snapshot`] the fleet as the map receives it
 //! - [`view`]     what the screen is told about one light
@@ -14,6 +15,7 @@ pub mod command;
 pub mod ids;
 pub mod light;
 pub mod limits;
+pub mod meter;
 pub mod reading;
 pub mod schedule;
 pub mod snapshot;

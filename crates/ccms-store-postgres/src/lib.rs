@@ -10,6 +10,7 @@
 //! - `curation`     what people say of lights, many at once
 //! - `readings`     the hot log `energy_parameters`: append and read
 //! - `columns`      one reading as columns, and back
+//! - `sealing`      days leave the log for blocks, and `rollups` is what they came to
 //! - `checkpoint`   the latest state of every light
 //! - `uploads`      what devices hand in beside readings
 //! - `enqueue`      asking for commands; `commands`: what becomes of them
@@ -45,6 +46,7 @@ mod instant;
 mod lights;
 mod people;
 mod readings;
+mod rollups;
 mod sealing;
 mod sessions;
 mod swap;

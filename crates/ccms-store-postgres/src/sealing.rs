@@ -4,6 +4,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
+use sqlx::PgConnection;
 
 use crate::columns::LogColumns;
 use crate::instant::Instant;
@@ -127,32 +128,7 @@ impl Sealing for PostgresStore {
         let mut tx = self.begin().await?;
         let mut kept = Vec::with_capacity(days.len());
         for day in days {
-            let before = i64::from(day.revision) - 1;
-            let written = if before == 0 {
-                sqlx::query!(
-                    "INSERT INTO sealed_readings (light_no, day, revision, readings, body) VALUES ($1, $2, 1, $3, $4)
-                     ON CONFLICT DO NOTHING",
-                    i64::from(day.light_no.0),
-                    day.day.0,
-                    i64::from(day.readings),
-                    &day.body
-                )
-                .execute(&mut *tx)
-                .await
-            } else {
-                sqlx::query!(
-                    "UPDATE sealed_readings SET revision = $1 + 1, readings = $2, body = $3
-                     WHERE light_no = $4 AND day = $5 AND revision = $1",
-                    before,
-                    i64::from(day.readings),
-                    &day.body,
-                    i64::from(day.light_no.0),
-                    day.day.0
-                )
-                .execute(&mut *tx)
-                .await
-            };
-            kept.push(written.map_err(failed)?.rows_affected() == 1);
+            kept.push(write(&mut tx, day).await?);
         }
         tx.commit().await.map_err(failed)?;
         Ok(kept)
@@ -192,4 +168,34 @@ impl Sealing for PostgresStore {
         .map(SealedColumns::record)
         .collect()
     }
+}
+
+/// Whether the block was kept.
+pub(crate) async fn write(tx: &mut PgConnection, day: &SealedDay) -> StoreResult<bool> {
+    let before = i64::from(day.revision) - 1;
+    let written = if before == 0 {
+        sqlx::query!(
+            "INSERT INTO sealed_readings (light_no, day, revision, readings, body) VALUES ($1, $2, 1, $3, $4)
+                 ON CONFLICT DO NOTHING",
+            i64::from(day.light_no.0),
+            day.day.0,
+            i64::from(day.readings),
+            &day.body
+        )
+        .execute(&mut *tx)
+        .await
+    } else {
+        sqlx::query!(
+            "UPDATE sealed_readings SET revision = $1 + 1, readings = $2, body = $3
+                 WHERE light_no = $4 AND day = $5 AND revision = $1",
+            before,
+            i64::from(day.readings),
+            &day.body,
+            i64::from(day.light_no.0),
+            day.day.0
+        )
+        .execute(&mut *tx)
+        .await
+    };
+    Ok(written.map_err(failed)?.rows_affected() == 1)
 }

@@ -10,6 +10,7 @@
 //! - `curation`    many changes of lights as one
 //! - `readings`    the hot log `energy_parameters`: append and read
 //! - `columns`     one reading as columns, and back
+//! - `sealing`     days leave the log for blocks, and `rollups` is what they came to
 //! - `checkpoint`  the latest state of every light
 //! - `uploads`     log texts, unreadable messages, firmware reports
 //! - `alerts`      what is wrong
@@ -43,6 +44,7 @@ mod open;
 mod orders;
 mod people;
 mod readings;
+mod rollups;
 mod sealing;
 mod swap;
 mod uploads;

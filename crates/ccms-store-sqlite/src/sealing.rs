@@ -4,6 +4,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
+use sqlx::SqliteConnection;
 
 use crate::readings::LogColumns;
 use crate::{SqliteStore, failed};
@@ -125,33 +126,7 @@ impl Sealing for SqliteStore {
         let mut tx = self.begin().await?;
         let mut kept = Vec::with_capacity(days.len());
         for day in days {
-            let before = i64::from(day.revision) - 1;
-            let written = if before == 0 {
-                sqlx::query!(
-                    "INSERT INTO sealed_readings (light_no, day, revision, readings, body) VALUES (?, ?, 1, ?, ?)
-                     ON CONFLICT DO NOTHING",
-                    day.light_no.0,
-                    day.day.0,
-                    day.readings,
-                    day.body
-                )
-                .execute(&mut *tx)
-                .await
-            } else {
-                sqlx::query!(
-                    "UPDATE sealed_readings SET revision = ?, readings = ?, body = ?
-                     WHERE light_no = ? AND day = ? AND revision = ?",
-                    day.revision,
-                    day.readings,
-                    day.body,
-                    day.light_no.0,
-                    day.day.0,
-                    before
-                )
-                .execute(&mut *tx)
-                .await
-            };
-            kept.push(written.map_err(failed)?.rows_affected() == 1);
+            kept.push(write(&mut tx, day).await?);
         }
         tx.commit().await.map_err(failed)?;
         Ok(kept)
@@ -189,4 +164,35 @@ impl Sealing for SqliteStore {
         .map(SealedColumns::record)
         .collect()
     }
+}
+
+/// Whether the block was kept.
+pub(crate) async fn write(tx: &mut SqliteConnection, day: &SealedDay) -> StoreResult<bool> {
+    let before = i64::from(day.revision) - 1;
+    let written = if before == 0 {
+        sqlx::query!(
+            "INSERT INTO sealed_readings (light_no, day, revision, readings, body) VALUES (?, ?, 1, ?, ?)
+                 ON CONFLICT DO NOTHING",
+            day.light_no.0,
+            day.day.0,
+            day.readings,
+            day.body
+        )
+        .execute(&mut *tx)
+        .await
+    } else {
+        sqlx::query!(
+            "UPDATE sealed_readings SET revision = ?, readings = ?, body = ?
+                 WHERE light_no = ? AND day = ? AND revision = ?",
+            day.revision,
+            day.readings,
+            day.body,
+            day.light_no.0,
+            day.day.0,
+            before
+        )
+        .execute(&mut *tx)
+        .await
+    };
+    Ok(written.map_err(failed)?.rows_affected() == 1)
 }

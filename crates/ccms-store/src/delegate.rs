@@ -106,6 +106,16 @@ macro_rules! delegate_store {
             fn sealed_of_day(day: Day, from: LightNo, to: LightNo) -> Vec<SealedDay>;
             fn sealed_of_light(light: LightNo, from: Day, last: Day, limit: u32) -> Vec<SealedDay>;
         }
+        Rollups {
+            fn seal(days: &[(SealedDay, RolledDay)]) -> Vec<bool>;
+            fn write_rollups(days: &[RolledDay]) -> ();
+            fn unrolled_days(limit: u32) -> Vec<(LightNo, Day)>;
+            fn rollups_of_light(light: LightNo, from: Day, last: Day, limit: u32) -> Vec<RolledDay>;
+            fn ledgers(lights: (LightNo, LightNo), from: Day, last: Day) -> Vec<LedgerDay>;
+            fn ledgers_before(lights: (LightNo, LightNo), day: Day) -> Vec<LedgerDay>;
+            fn hot_between(lights: (LightNo, LightNo), from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
+            fn oldest_hot_arrival() -> Option<UtcMillis>;
+        }
         Access {
             fn create_api_key(new: NewApiKey, audit: &AuditEntry) -> ApiKeyRecord;
             fn api_key(hash: &[u8; 32]) -> Option<ApiKeyRecord>;

@@ -21,6 +21,7 @@ mod delegate;
 mod error;
 pub mod parse;
 mod records;
+mod rollups;
 mod sealing;
 mod uploads;
 
@@ -30,6 +31,7 @@ pub use credentials::*;
 pub use curation::*;
 pub use error::{StoreError, StoreResult};
 pub use records::*;
+pub use rollups::*;
 pub use sealing::*;
 pub use uploads::*;
 
@@ -39,7 +41,9 @@ pub type DynStore = Arc<dyn Store>;
 /// People, devices, readings, commands and the audit log are here; the rest of the contract is in the traits named above,
 /// one file each.
 #[async_trait]
-pub trait Store: Credentials + Curation + Alerts + Uploads + Access + Sealing + Send + Sync + 'static {
+pub trait Store:
+    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Send + Sync + 'static
+{
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;
 

@@ -1,0 +1,196 @@
+//! What quarters of an hour come to is what their readings say, however they are kept and put together.
+#![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
+use ccms_block::{
+    BlockError, Ledger, QUARTER_S, Quarter, Sum, Tally, Value, decode_ledger, decode_measured, encode_quarters,
+    quarter_of, quarters,
+};
+use ccms_core::ids::{DeviceNo, LightNo};
+use ccms_core::reading::{PowerState, Reading, ReadingFlags};
+use ccms_core::time::UtcMillis;
+use ccms_store::{Day, ReadingRow};
+use proptest::option;
+use proptest::prelude::*;
+
+const DAY: Day = Day(20_439);
+const END_OF_TIME: UtcMillis = UtcMillis(i64::MAX / 2);
+
+fn row(at_ms: i64, reading: Reading) -> ReadingRow {
+    let reported_at = UtcMillis(DAY.begins().0 + at_ms);
+    let reading = Reading { reported_at, ..reading };
+    ReadingRow {
+        light_no: LightNo(1),
+        device_no: DeviceNo(1),
+        received_at: reported_at,
+        dedupe: reading.dedupe_key(),
+        reading,
+    }
+}
+
+fn any_reading() -> impl Strategy<Value = Reading> {
+    let values =
+        (option::of(any::<bool>()), option::of(0_u8..=100), option::of(-400_i16..900), option::of(0_u16..3000));
+    (values, option::of(0_u32..90_000), option::of(0_i64..1_000_000)).prop_map(|((on, brightness, dc, dv), dw, wh)| {
+        Reading {
+            power_state: on.map(|on| if on { PowerState::On } else { PowerState::Off }),
+            brightness_percent: brightness,
+            temperature_dc: dc,
+            voltage_dv: dv,
+            power_dw: dw,
+            energy_wh: wh,
+            ..Reading::default()
+        }
+    })
+}
+
+/// Readings of one day in their order.
+fn any_day() -> impl Strategy<Value = Vec<ReadingRow>> {
+    prop::collection::vec((0_i64..86_400_000, any_reading()), 0..200).prop_map(|mut readings| {
+        readings.sort_by_key(|(at, _)| *at);
+        readings.into_iter().map(|(at, reading)| row(at, reading)).collect()
+    })
+}
+
+/// A lamp that burns with 60 W, read every thirty seconds, from `from_s` on.
+fn burns(from_s: i64, readings: i64) -> Vec<ReadingRow> {
+    let reading = |n: i64| Reading {
+        power_state: Some(PowerState::On),
+        brightness_percent: Some(80),
+        temperature_dc: Some((312 + n * n % 7) as i16),
+        battery_percent: Some(97),
+        signal_percent: Some((60 + n % 3) as u8),
+        voltage_dv: Some((2_300 + n * 7 % 11) as u16),
+        current_ma: Some(260),
+        power_dw: Some((600 + n % 5) as u32),
+        energy_wh: Some(480_000 + n / 2),
+        ..Reading::default()
+    };
+    (0..readings).map(|n| row((from_s + n * 30) * 1000, reading(n))).collect()
+}
+
+fn sum(quarters: &[Ledger]) -> Sum {
+    let (mut tally, mut sum) = (Tally::default(), Sum::default());
+    quarters.iter().for_each(|q| tally.add(q, &mut sum));
+    sum
+}
+
+fn ledgers(quarters: &[Quarter]) -> Vec<Ledger> {
+    quarters.iter().map(|q| q.ledger).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_day_comes_back_as_it_was(rows in any_day()) {
+        let quarters = quarters(&rows, END_OF_TIME);
+        let (ledger, measured) = encode_quarters(DAY, &quarters).unwrap();
+        let time = decode_ledger(DAY, &ledger).unwrap();
+        prop_assert_eq!(&time, &ledgers(&quarters));
+        let values = decode_measured(&time, &measured).unwrap();
+        prop_assert_eq!(values, quarters.iter().map(|q| q.measured).collect::<Vec<_>>());
+    }
+
+    /// Against a walk over every second: what a lamp last said holds for two minutes at most.
+    #[test]
+    fn seconds_are_those_of_the_readings(at in prop::collection::btree_map(0_i64..7_200, any::<bool>(), 0..60)) {
+        let on_off = |on: bool| Some(if on { PowerState::On } else { PowerState::Off });
+        let rows: Vec<ReadingRow> =
+            at.iter().map(|(s, on)| row(s * 1000, Reading { power_state: on_off(*on), ..Reading::default() })).collect();
+        let quarters = quarters(&rows, END_OF_TIME);
+        let ends = |q: &Quarter| (q.ledger.ends().0 - DAY.begins().0) / 1000;
+        let (mut covered, mut on) = (0, 0);
+        for s in 0..7_200 + 120 {
+            // Seconds of a quarter without a reading are nobody's.
+            let inside = quarters.iter().any(|q| (ends(q) - i64::from(QUARTER_S)..ends(q)).contains(&s));
+            if let Some((_, burning)) = at.range(s - 119..=s).next_back().filter(|_| inside) {
+                covered += 1;
+                on += u64::from(*burning);
+            }
+        }
+        let sum = sum(&ledgers(&quarters));
+        prop_assert_eq!((sum.covered_s, sum.on_s), (covered, on));
+        prop_assert_eq!(sum.samples as usize, rows.len());
+    }
+
+    /// Whatever the counter did, every step of it is in one sum and one only, wherever the sums are cut.
+    #[test]
+    fn energy_is_counted_once(grown in prop::collection::vec((1_i64..4_000, 0_i64..30), 2..80), cut in 0_usize..96) {
+        let (mut at, mut wh) = (0, 5_000);
+        let rows: Vec<ReadingRow> = grown.iter().map(|(step_s, by)| {
+            (at, wh) = (at + step_s * 1000, wh + by);
+            row(at.min(86_399_999), Reading { energy_wh: Some(wh), ..Reading::default() })
+        }).collect();
+        let quarters = ledgers(&quarters(&rows, END_OF_TIME));
+        let whole = sum(&quarters);
+        prop_assert_eq!(whole.energy_wh, Some(wh - rows[0].reading.energy_wh.unwrap()));
+        let (early, late) = quarters.split_at(cut.min(quarters.len()));
+        let (mut tally, mut first, mut second) = (Tally::default(), Sum::default(), Sum::default());
+        early.iter().for_each(|q| tally.add(q, &mut first));
+        late.iter().for_each(|q| tally.add(q, &mut second));
+        prop_assert_eq!(first.energy_wh.unwrap_or(0) + second.energy_wh.unwrap_or(0), whole.energy_wh.unwrap());
+        let mut afresh = (Tally::default(), Sum::default());
+        early.iter().for_each(|q| afresh.0.skip(q));
+        late.iter().for_each(|q| afresh.0.add(q, &mut afresh.1));
+        prop_assert_eq!(afresh.1, second);
+    }
+
+    #[test]
+    fn what_is_no_ledger_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(decode_ledger(DAY, &bytes).is_err());
+        prop_assert!(decode_measured(&[], &bytes).is_err());
+        // With a true checksum around it as well: an error or some quarters, never anything else.
+        let mut forged = vec![1];
+        forged.extend(crc32fast::hash(&bytes).to_le_bytes());
+        forged.extend(&bytes);
+        if let Ok(quarters) = decode_ledger(DAY, &forged) {
+            let _ = decode_measured(&quarters, &forged);
+        }
+    }
+
+    #[test]
+    fn damage_is_noticed(at in 0_usize..10_000, bit in 0_u8..8) {
+        let (mut ledger, mut measured) = encode_quarters(DAY, &quarters(&burns(0, 400), END_OF_TIME)).unwrap();
+        let time = decode_ledger(DAY, &ledger).unwrap();
+        let (l, m) = (at % ledger.len(), at % measured.len());
+        ledger[l] ^= 1 << bit;
+        measured[m] ^= 1 << bit;
+        prop_assert!(decode_ledger(DAY, &ledger).is_err());
+        prop_assert!(decode_measured(&time, &measured).is_err());
+    }
+}
+
+#[test]
+fn a_quarter_says_what_its_readings_say() {
+    let quarters = quarters(&burns(0, 31), END_OF_TIME);
+    let first = &quarters[0];
+    assert_eq!((first.ledger.samples, first.ledger.covered_s, first.ledger.on_s), (30, 900, 900));
+    assert_eq!(first.ledger.meter.unwrap().grown_wh, Some(14));
+    let power = first.measured.get(Value::PowerDw).unwrap();
+    assert_eq!((power.count, power.min, power.mean, power.max), (30, 600, 602, 604));
+    assert_eq!(first.measured.get(Value::BrightnessPercent).unwrap().mean, 80);
+    assert_eq!(quarters[1].ledger.meter.unwrap().grown_wh, None, "one reading alone says nothing of energy");
+    assert_eq!(sum(&ledgers(&quarters)).energy_wh, Some(15), "but the step into it does");
+}
+
+#[test]
+fn what_is_not_believed_counts_nowhere_and_now_is_the_end() {
+    let mut rows = burns(0, 3);
+    rows[1].reading.flags.set(ReadingFlags::CLOCK_SUSPECT);
+    let now = UtcMillis(DAY.begins().0 + 65_000);
+    let quarters = quarters(&rows, now);
+    assert_eq!((quarters[0].ledger.samples, quarters[0].ledger.covered_s), (2, 65));
+    assert_eq!(quarter_of(now), DAY.begins());
+}
+
+#[test]
+fn quarters_of_another_day_are_refused() {
+    let quarters = quarters(&burns(0, 100), END_OF_TIME);
+    assert_eq!(encode_quarters(Day(DAY.0 + 1), &quarters), Err(BlockError::OutOfOrder));
+    let turned: Vec<Quarter> = quarters.into_iter().rev().collect();
+    assert_eq!(encode_quarters(DAY, &turned), Err(BlockError::OutOfOrder));
+}
+
+#[test]
+fn a_day_is_small() {
+    let (ledger, measured) = encode_quarters(DAY, &quarters(&burns(0, 2_880), END_OF_TIME)).unwrap();
+    println!("ledger {} B, measured {} B", ledger.len(), measured.len());
+    assert!(ledger.len() < 400 && measured.len() < 400, "{} {}", ledger.len(), measured.len());
+}

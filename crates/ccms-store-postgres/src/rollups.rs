@@ -1,0 +1,190 @@
+//! What quarters of an hour came to, a light's day in a row.
+use async_trait::async_trait;
+use ccms_core::ids::LightNo;
+use ccms_core::time::UtcMillis;
+use ccms_store::parse::Row;
+use ccms_store::{Day, LedgerDay, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult};
+use sqlx::PgConnection;
+
+use crate::columns::LogColumns;
+use crate::instant::Instant;
+use crate::{PostgresStore, failed, sealing};
+
+struct LedgerColumns {
+    light_no: i64,
+    day: i32,
+    body: Vec<u8>,
+}
+
+impl LedgerColumns {
+    fn record(self) -> StoreResult<LedgerDay> {
+        let (light_no, day) = key("rollup_ledgers", self.light_no, self.day)?;
+        Ok(LedgerDay { light_no, day, body: self.body })
+    }
+}
+
+fn key(table: &'static str, light_no: i64, day: i32) -> StoreResult<(LightNo, Day)> {
+    let key = format!("({light_no}, {day})");
+    let at = Row::new(table, &key);
+    Ok((LightNo(at.number("light_no", light_no)?), Day(day)))
+}
+
+async fn write(tx: &mut PgConnection, day: &RolledDay) -> StoreResult<()> {
+    sqlx::query!(
+        "INSERT INTO rollup_ledgers (light_no, day, body) VALUES ($1, $2, $3)
+             ON CONFLICT (light_no, day) DO UPDATE SET body = excluded.body",
+        i64::from(day.light_no.0),
+        day.day.0,
+        &day.ledger
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    sqlx::query!(
+        "INSERT INTO rollup_measures (light_no, day, body) VALUES ($1, $2, $3)
+             ON CONFLICT (light_no, day) DO UPDATE SET body = excluded.body",
+        i64::from(day.light_no.0),
+        day.day.0,
+        &day.measured
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    sqlx::query!("DELETE FROM unrolled_days WHERE light_no = $1 AND day = $2", i64::from(day.light_no.0), day.day.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+#[async_trait]
+impl Rollups for PostgresStore {
+    async fn seal(&self, days: &[(SealedDay, RolledDay)]) -> StoreResult<Vec<bool>> {
+        let mut tx = self.begin().await?;
+        let mut kept = Vec::with_capacity(days.len());
+        for (block, rolled) in days {
+            let new = sealing::write(&mut tx, block).await?;
+            if new {
+                write(&mut tx, rolled).await?;
+            }
+            kept.push(new);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(kept)
+    }
+
+    async fn write_rollups(&self, days: &[RolledDay]) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
+        for day in days {
+            write(&mut tx, day).await?;
+        }
+        tx.commit().await.map_err(failed)
+    }
+
+    async fn unrolled_days(&self, limit: u32) -> StoreResult<Vec<(LightNo, Day)>> {
+        sqlx::query!("SELECT light_no, day FROM unrolled_days ORDER BY light_no, day LIMIT $1", i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?
+            .into_iter()
+            .map(|r| key("unrolled_days", r.light_no, r.day))
+            .collect()
+    }
+
+    async fn rollups_of_light(&self, light: LightNo, from: Day, last: Day, limit: u32) -> StoreResult<Vec<RolledDay>> {
+        sqlx::query!(
+            "SELECT l.light_no, l.day, l.body AS ledger, m.body AS measured
+             FROM rollup_ledgers l JOIN rollup_measures m ON m.light_no = l.light_no AND m.day = l.day
+             WHERE l.light_no = $1 AND l.day >= $2 AND l.day <= $3 ORDER BY l.day DESC LIMIT $4",
+            i64::from(light.0),
+            from.0,
+            last.0,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| {
+            let (light_no, day) = key("rollup_ledgers", r.light_no, r.day)?;
+            Ok(RolledDay { light_no, day, ledger: r.ledger, measured: r.measured })
+        })
+        .collect()
+    }
+
+    async fn ledgers(&self, (first, end): (LightNo, LightNo), from: Day, last: Day) -> StoreResult<Vec<LedgerDay>> {
+        // Light by light: a few days of each are asked for, and years of each are there.
+        sqlx::query_as!(
+            LedgerColumns,
+            r#"SELECT r.light_no, r.day, r.body FROM lights l JOIN rollup_ledgers r ON r.light_no = l.no
+               WHERE l.no >= $1 AND l.no < $2 AND r.day >= $3 AND r.day <= $4 ORDER BY l.no, r.day"#,
+            i64::from(first.0),
+            i64::from(end.0),
+            from.0,
+            last.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(LedgerColumns::record)
+        .collect()
+    }
+
+    async fn ledgers_before(&self, (first, end): (LightNo, LightNo), day: Day) -> StoreResult<Vec<LedgerDay>> {
+        sqlx::query_as!(
+            LedgerColumns,
+            "SELECT r.light_no, r.day, r.body FROM lights l JOIN rollup_ledgers r ON r.light_no = l.no
+             WHERE l.no >= $1 AND l.no < $2
+               AND r.day = (SELECT max(day) FROM rollup_ledgers WHERE light_no = l.no AND day < $3)
+             ORDER BY l.no",
+            i64::from(first.0),
+            i64::from(end.0),
+            day.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(LedgerColumns::record)
+        .collect()
+    }
+
+    async fn hot_between(
+        &self,
+        (first, end): (LightNo, LightNo),
+        from: UtcMillis,
+        to: UtcMillis,
+        limit: u32,
+    ) -> StoreResult<Vec<ReadingRow>> {
+        sqlx::query_as!(
+            LogColumns,
+            "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
+               voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+               signal_percent, error_flags::text
+             FROM energy_parameters
+             WHERE reported_at >= $1 AND reported_at < $2 AND light_no >= $3 AND light_no < $4 AND (flags & 4096) = 0 LIMIT $5",
+            Instant(from),
+            Instant(to),
+            i64::from(first.0),
+            i64::from(end.0),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|c| Ok(c.row()?.1))
+        .collect()
+    }
+
+    async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {
+        let oldest = sqlx::query_scalar!(
+            r#"SELECT received_at AS "at: Instant" FROM energy_parameters WHERE (flags & 4096) = 0 ORDER BY id LIMIT 1"#
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(oldest.map(|at| at.0))
+    }
+}
