@@ -8,12 +8,14 @@
 //! - [`client`]   a cheap keep-alive HTTP client, one connection per device
 //! - [`counting`] a store that counts the calls made to it
 //! - [`storage`]  what a reading costs on disk, hot and sealed
+//! - [`years`]    what questions take when two years of a city are there
 //! - [`cpu`]      processor time of every thread but the generator's
 mod client;
 mod counting;
 mod cpu;
 mod servers;
 mod storage;
+mod years;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -52,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         runtime.block_on(measure(&options, &serving))?;
         let smoke = options.smoke;
         runtime.block_on(serving.spawn(async move { storage::measure(smoke).await }))??;
+        runtime.block_on(serving.spawn(async move { years::measure(smoke).await }))??;
         serving.shutdown_timeout(Duration::from_secs(10));
         Ok(())
     })?;

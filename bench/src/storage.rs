@@ -20,8 +20,8 @@ use ccms_store_sqlite::SqliteStore;
 use crate::cpu::Spent;
 
 /// 2025-12-17T00:00:00Z.
-const MIDNIGHT: UtcMillis = UtcMillis(1_765_929_600_000);
-const STEP_S: u64 = 30;
+pub const MIDNIGHT: UtcMillis = UtcMillis(1_765_929_600_000);
+pub const STEP_S: u64 = 30;
 const BATCH: usize = 1_000;
 const UNPACKED_TIMES: u32 = 50;
 
@@ -126,7 +126,7 @@ async fn day_of(lights: u32, hours: u64) -> anyhow::Result<Cost> {
     })
 }
 
-async fn register(store: &SqliteStore, n: u32) -> anyhow::Result<()> {
+pub async fn register(store: &SqliteStore, n: u32) -> anyhow::Result<()> {
     let device_id = ccms_core::ids::DeviceId::parse(&format!("BENCH-{n}")).context("an id")?;
     let new =
         NewDevice { device_id, light_id: None, curated: Curated::default(), claim_until: None, created_at: MIDNIGHT };
@@ -142,13 +142,13 @@ async fn register(store: &SqliteStore, n: u32) -> anyhow::Result<()> {
 }
 
 /// Lamps that burn at night, each with its own second of the half minute.
-struct Street {
+pub struct Street {
     lamps: Vec<SimLamp>,
     chance: Chance,
 }
 
 impl Street {
-    fn new(lights: u32) -> Self {
+    pub fn new(lights: u32) -> Self {
         let lamp = |n: u32| {
             let mut lamp = SimLamp::new(u64::from(n), 60.17 + f64::from(n) * 1e-4, 24.94, true, None);
             lamp.actuate(0, lamp_at(0));
@@ -157,7 +157,7 @@ impl Street {
         Self { lamps: (1..=lights).map(lamp).collect(), chance: Chance::new(7) }
     }
 
-    fn reports(&mut self, step: u64) -> Vec<ReadingRow> {
+    pub fn reports(&mut self, step: u64) -> Vec<ReadingRow> {
         let mut rows = Vec::with_capacity(self.lamps.len());
         let all = self.lamps.len() as u64;
         for (n, lamp) in self.lamps.iter_mut().enumerate() {

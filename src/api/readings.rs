@@ -1,10 +1,10 @@
-//! Readings of one light: every one of them under the names of the device contract, or what quarters of an hour and days came
-//! to. Newest first.
+//! Readings of one light: every one of them under the names of the device contract, or what quarters of an hour, days and months
+//! came to. Newest first.
 use axum::http::StatusCode;
 use axum::response::Response;
 use ccms_core::reading::{PowerState, Reading};
 use ccms_core::time::UtcMillis;
-use ccms_service::history::{Place, Resolution, Spread, Summary};
+use ccms_service::history::{Cut, Place, Spread, Summary};
 use ccms_store::ReadingRow;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -35,11 +35,13 @@ enum Fine {
     QuarterHour,
     #[serde(rename = "day")]
     Day,
+    #[serde(rename = "month")]
+    Month,
 }
 
 /// RFC 3339.
 #[derive(Clone, Copy)]
-struct Instant(UtcMillis);
+pub(super) struct Instant(pub UtcMillis);
 
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
@@ -62,7 +64,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         return Err(Problem::malformed("from has to be before to."));
     }
     let (ccms, limit) = (call.ccms(), wish.limit.0);
-    let resolution = match wish.resolution {
+    let cut = match wish.resolution {
         Fine::Raw => {
             let after: Option<Cursor<3>> = cursor(wish.cursor.as_deref())?;
             let after = after.map(|c| Place { at: UtcMillis(c.0[0]), reported_at: UtcMillis(c.0[1]), dedupe: c.0[2] });
@@ -71,12 +73,13 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
             let next_cursor = next.map(|p| Cursor([p.at.0, p.reported_at.0, p.dedupe]).text());
             return Ok(json(StatusCode::OK, &Page { items, next_cursor }));
         }
-        Fine::QuarterHour => Resolution::QuarterHour,
-        Fine::Day => Resolution::Day,
+        Fine::QuarterHour => Cut::QuarterHour,
+        Fine::Day => Cut::Day,
+        Fine::Month => Cut::Month,
     };
     let before: Option<Cursor<1>> = cursor(wish.cursor.as_deref())?;
     let to = before.map_or(to, |c| to.min(UtcMillis(c.0[0])));
-    let (summaries, next) = ccms.light_summaries(may, &id, (from, to), resolution, limit).await?;
+    let (summaries, next) = ccms.light_summaries(may, &id, (from, to), cut, limit).await?;
     let items: Vec<Sum> = summaries.iter().map(Sum::of).collect();
     Ok(json(StatusCode::OK, &Page { items, next_cursor: next.map(|at| Cursor([at.0]).text()) }))
 }
@@ -138,7 +141,7 @@ impl Energy {
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
+pub(super) struct Item<'a> {
     timestamp: UtcMillis,
     received_at: UtcMillis,
     /// The device's own message number, if it sends one.
@@ -150,7 +153,7 @@ struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn of(row: &'a ReadingRow) -> Self {
+    pub(super) fn of(row: &'a ReadingRow) -> Self {
         Self {
             timestamp: row.reading.reported_at,
             received_at: row.received_at,
@@ -167,8 +170,10 @@ struct Sum {
     to: UtcMillis,
     samples: u32,
     coverage: f64,
-    on_seconds: u32,
+    on_seconds: u64,
     energy_kwh: Option<f64>,
+    meter_breaks: u32,
+    meter_rollovers: u32,
     brightness: Option<Range>,
     temperature_celsius: Option<Range>,
     battery_percentage: Option<Range>,
@@ -187,7 +192,6 @@ struct Range {
 
 impl Sum {
     fn of(s: &Summary) -> Self {
-        let thousandths = |v: f64| (v * 1000.0).round() / 1000.0;
         let range =
             |spread: Option<Spread>| spread.map(|s| Range { min: s.min, mean: thousandths(s.mean), max: s.max });
         Self {
@@ -197,6 +201,8 @@ impl Sum {
             coverage: thousandths(s.coverage),
             on_seconds: s.on_s,
             energy_kwh: s.energy_kwh.map(thousandths),
+            meter_breaks: s.meter_breaks,
+            meter_rollovers: s.meter_rollovers,
             brightness: range(s.brightness),
             temperature_celsius: range(s.temperature_c),
             battery_percentage: range(s.battery_percent),
@@ -206,4 +212,8 @@ impl Sum {
             power_watts: range(s.power_w),
         }
     }
+}
+
+pub(super) fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }

@@ -8,7 +8,7 @@ use ccms_service::Permission;
 
 use super::call::Call;
 use super::problem::Problem;
-use super::{alerts, commands, devices, events, export, import, lights, readings};
+use super::{alerts, commands, devices, energy, events, export, import, lights, moment, readings};
 
 /// Largest body of an ordinary request.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -43,6 +43,8 @@ table! {
     GET   "/lights/{light_id}"                 View       BODY_BYTES_MAX lights::show;
     PATCH "/lights/{light_id}"                 Commission BODY_BYTES_MAX lights::correct;
     GET   "/lights/{light_id}/readings"        View       BODY_BYTES_MAX readings::list;
+    GET   "/fleet"                             View       BODY_BYTES_MAX moment::list;
+    GET   "/energy"                            View       BODY_BYTES_MAX energy::list;
     GET   "/devices"                           View       BODY_BYTES_MAX devices::list;
     POST  "/devices"                           Commission BODY_BYTES_MAX devices::register;
     GET   "/devices/{device_id}"               View       BODY_BYTES_MAX devices::show;

@@ -43,6 +43,7 @@ mod commands;
 mod contract;
 mod credentials;
 mod durability;
+mod energy;
 mod enrolment;
 mod firmware;
 mod ledger;

@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub position: Arc<watch::Sender<LogPosition>>,
     /// Held while days are sealed: two at once would only get in each other's way.
     pub sealing: tokio::sync::Mutex<()>,
+    /// Held while energy is summed up over many lights.
+    pub summing: tokio::sync::Mutex<()>,
     /// How far the checkpoint goes.
     pub saved: AtomicI64,
     pub stop: CancellationToken,

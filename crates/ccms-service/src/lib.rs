@@ -10,7 +10,7 @@
 //!   `silence` takes credentials from devices that nobody hears of
 //! - [`api_keys`]  keys with which other systems act for the city
 //! - [`catalogue`] lights and devices as other systems read, correct, import and export them
-//! - [`history`]   readings of one light, and what quarters of an hour and days came to
+//! - [`history`]   what was: of one light, of the city, and of everything at a moment
 //! - `approval`    what people decide about controllers: approve, reject, revoke, swap, allow a reclaim
 //! - `identity`    who a device's token speaks for
 //! - `telemetry`   POST status: check, hand to intake, answer; `sync`: everything that piled up, in one request
@@ -21,7 +21,7 @@
 //! - [`metrics`]   what is counted for whoever watches the server run
 //! - `governor`    who is served how often, and what is turned away first
 //! - `disk`        what is refused when the disk is nearly full
-//! - `past`        readings in log and blocks as one answer; `sealing` moves days from one to the other
+//! - `past`        readings in log and blocks as one answer; `sealing` moves days from one to the other, `packing` is how
 //! - `commands`    queue, look up, cancel; `delivery` hands them out to polls, `waiting` is who is held until there is one,
 //!   and `acks` takes what devices say became of them
 //! - `queries`     what the screen asks
@@ -51,6 +51,7 @@ mod intake;
 pub mod keys;
 mod live;
 pub mod metrics;
+mod packing;
 mod past;
 pub mod people;
 pub mod permission;

@@ -74,7 +74,7 @@ impl Ccms {
 }
 
 /// The readings of blocks. A day is unpacked within a millisecond, but many are asked for at once.
-async fn unpack(blocks: Vec<SealedDay>) -> StoreResult<Vec<ReadingRow>> {
+pub(crate) async fn unpack(blocks: Vec<SealedDay>) -> StoreResult<Vec<ReadingRow>> {
     let unpacking = tokio::task::spawn_blocking(move || {
         blocks.iter().try_fold(Vec::new(), |mut rows, block| {
             rows.extend(decode(block)?);

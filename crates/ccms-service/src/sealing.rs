@@ -1,33 +1,37 @@
-//! Days that are over leave the hot log: what each light said on one is packed into a block, and then its rows are removed.
+//! Readings leave the hot log: what each light said on a day is packed into a block, what its quarters of an hour came to is worked out
+//! beside it, and then the rows are removed. Once an hour, so that the log stays short: nothing in it is ordered by light.
 //!
 //! Readings whose clock cannot be right stay in the log: it alone knows them again when they are sent once more. They are few.
 //!
 //! Nothing hangs on where this is interrupted. A block is merged with the one that is there, and a row that is in it already
 //! is left out; rows are removed only after every block of their day is on disk, and when as many rows went into blocks as
-//! there are. What arrives late for a day that is sealed is taken up the next time. Rows are left alone for some hours after
-//! their arrival, so that most of what controllers hand in after an outage is sealed once; and they are never removed before
-//! the checkpoint includes them.
+//! there are. What arrives late for a day that is sealed is taken up the next time. Rows are left alone for an hour after
+//! their arrival, so that what is sent again at once is known again; and they are never removed before the checkpoint includes
+//! them.
 //!
 //! A light that cannot be packed (it said more than a block holds, or its block is damaged) keeps its day in the log, and no other
 //! day. It takes turns with intake: blocks are written, and rows removed, in small transactions.
-use std::collections::BTreeMap;
-
-use ccms_block::BlockError;
 use ccms_core::ids::LightNo;
+use ccms_core::limits;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, StoreError, StoreResult};
+use ccms_store::{Day, LogPosition, StoreError, StoreResult};
 
 use crate::ccms::Ccms;
 use crate::metrics;
+use crate::packing::{merge, rolled};
 
 /// Rows stay in the log this long after their arrival.
-const HOT_S: i64 = 6 * 3_600;
-/// Lights whose day is packed in one go ...
-const LIGHTS_AT_ONCE: u32 = 80;
-/// ... or fewer, where they said more than this: about 100 MB of memory while they are packed.
-const ROWS_AT_ONCE: u32 = 250_000;
-/// Rows removed in one transaction: a few milliseconds of the writer's time.
+const HOT_S: i64 = 3_600;
+/// Rows that are packed in one go: about 60 MB of memory while they are.
+const ROWS_AT_ONCE: u32 = 100_000;
+/// How many of them are aimed at: lights do not all say the same.
+const ROWS_WANTED: u64 = 60_000;
+/// Blocks that are written in one transaction: a few milliseconds of the writer's time, as with ...
+const BLOCKS_AT_ONCE: usize = 64;
+/// ... rows that are removed in one.
 const REMOVED_AT_ONCE: u32 = 2_000;
+/// Days whose quarters are worked out belatedly in one transaction.
+const BELATED_AT_ONCE: u32 = 64;
 /// Halvings of a log of any length.
 const SEARCH_STEPS: u32 = 64;
 
@@ -42,6 +46,7 @@ pub enum SealError {
 /// What one run came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sealed {
+    /// Of which all that was old enough is in blocks.
     pub days: u32,
     pub readings: u64,
     /// Of the blocks that were written.
@@ -49,14 +54,14 @@ pub struct Sealed {
 }
 
 impl Ccms {
-    /// Seals every day that is over, from the oldest on. Where a day cannot be sealed as a whole, its rows stay in the log.
+    /// Seals what is old enough, from the oldest day on. Where a day cannot be sealed as a whole, its rows stay in the log.
     pub async fn seal(&self) -> Result<Sealed, SealError> {
         let _turn = self.inner().sealing.lock().await;
+        self.roll_up_belated().await?;
         let mut done = Sealed::default();
-        let quiet = self.now().plus_seconds(-HOT_S);
-        let upto = self.position_before(quiet).await?.min(self.saved_position());
-        let mut from = Day(i32::MIN);
-        while let Some(day) = self.store().earliest_hot_day(from, Day::of(quiet), upto).await? {
+        let upto = self.position_before(self.now().plus_seconds(-HOT_S)).await?.min(self.saved_position());
+        let (mut from, after) = (Day(i32::MIN), Day(Day::of(self.now().plus_seconds(limits::CLOCK_AHEAD_MAX_S)).0 + 1));
+        while let Some(day) = self.store().earliest_hot_day(from, after, upto).await? {
             let whole = self.seal_day(day, upto, &mut done).await?;
             while whole && !self.is_stopping() && self.store().forget_hot(day, upto, REMOVED_AT_ONCE).await? > 0 {
                 tokio::task::yield_now().await;
@@ -77,8 +82,11 @@ impl Ccms {
     /// Packs what the log has of a day. True when all of it is in blocks on disk.
     async fn seal_day(&self, day: Day, upto: LogPosition, done: &mut Sealed) -> Result<bool, SealError> {
         let (mut packed, mut whole) = (0, true);
-        let lights = self.live().read().highest_light();
-        let (mut from, mut step) = (LightNo(0), LIGHTS_AT_ONCE);
+        let (rows_in_log, lights) = (self.store().hot_count(day, upto).await?, self.live().read().highest_light());
+        // Each step walks over all rows of the day, so it is as wide as memory allows.
+        let width =
+            (ROWS_WANTED * u64::from(lights.0) / rows_in_log.max(1)).clamp(1, u64::from(lights.0.max(1))) as u32;
+        let (mut from, mut step) = (LightNo(0), width);
         while from <= lights && !self.is_stopping() {
             let to = LightNo(from.0.saturating_add(step));
             let rows = self.store().hot_rows(day, from, to, upto, ROWS_AT_ONCE).await?;
@@ -90,19 +98,50 @@ impl Ccms {
                 let count = rows.len() as u64;
                 let present = self.store().sealed_of_day(day, from, to).await?;
                 let merged = tokio::task::spawn_blocking(move || merge(day, rows, present)).await?;
-                let kept = self.store().write_sealed(&merged.blocks).await?;
-                if merged.failed > 0 || count >= u64::from(ROWS_AT_ONCE) || kept.contains(&false) {
+                if merged.failed > 0 || count >= u64::from(ROWS_AT_ONCE) {
                     whole = false;
                 }
+                for blocks in merged.blocks.chunks(BLOCKS_AT_ONCE) {
+                    let kept = self.store().seal(blocks).await?;
+                    whole &= !kept.contains(&false);
+                }
                 packed += count;
-                let bytes = merged.blocks.iter().map(|b| b.body.len() as u64).sum();
+                let bytes = merged.blocks.iter().map(|(block, _)| block.body.len() as u64).sum();
                 metrics::sealed(count, bytes);
                 done.readings += count;
                 done.bytes += bytes;
             }
-            (from, step) = (to, LIGHTS_AT_ONCE);
+            (from, step) = (to, width);
         }
         Ok(whole && packed == self.store().hot_count(day, upto).await?)
+    }
+
+    /// Works out what days came to that were sealed before that was done. A block that is damaged keeps its place in the list.
+    async fn roll_up_belated(&self) -> Result<(), SealError> {
+        let (mut written, mut failed) = (0, 0_u32);
+        while !self.is_stopping() {
+            let days = self.store().unrolled_days(BELATED_AT_ONCE + failed).await?;
+            let mut belated = Vec::new();
+            for &(light, day) in days.iter().skip(failed as usize) {
+                belated.extend(self.store().sealed_of_light(light, day, day, 1).await?);
+            }
+            if belated.is_empty() {
+                break;
+            }
+            let worked = tokio::task::spawn_blocking(move || belated.iter().map(rolled).collect::<Vec<_>>()).await?;
+            let (done, not): (Vec<_>, Vec<_>) = worked.into_iter().partition(Result::is_ok);
+            let done: Vec<_> = done.into_iter().flatten().collect();
+            self.store().write_rollups(&done).await?;
+            for error in not.iter().filter_map(|e| e.as_ref().err()) {
+                tracing::error!(%error, "what a sealed day came to was not worked out");
+            }
+            failed += not.len() as u32;
+            written += done.len();
+        }
+        if written > 0 {
+            tracing::info!(days = written, "days that were sealed earlier were summed up");
+        }
+        Ok(())
     }
 
     fn is_stopping(&self) -> bool {
@@ -124,49 +163,4 @@ impl Ccms {
         }
         Ok(low)
     }
-}
-
-/// Blocks that are to be written, and how many lights could not be packed.
-#[derive(Default)]
-struct Merged {
-    blocks: Vec<SealedDay>,
-    failed: u32,
-}
-
-/// Blocks of a day with these rows in them, for each light that says something new.
-fn merge(day: Day, rows: Vec<ReadingRow>, present: Vec<SealedDay>) -> Merged {
-    let mut lights: BTreeMap<LightNo, Vec<ReadingRow>> = BTreeMap::new();
-    rows.into_iter().for_each(|row| lights.entry(row.light_no).or_default().push(row));
-    let mut present: BTreeMap<LightNo, SealedDay> = present.into_iter().map(|b| (b.light_no, b)).collect();
-    let mut merged = Merged::default();
-    for (light, rows) in lights {
-        let before = present.remove(&light);
-        match pack(day, light, rows, before.as_ref()) {
-            // After an interruption nothing is new.
-            Ok(block) if before.as_ref().is_some_and(|b| b.body == block.body) => {}
-            Ok(block) => merged.blocks.push(block),
-            Err(error) => {
-                tracing::error!(%error, light = light.0, day = day.0, "a light's day was not sealed; it stays in the log");
-                merged.failed += 1;
-            }
-        }
-    }
-    merged
-}
-
-fn pack(
-    day: Day,
-    light: LightNo,
-    mut rows: Vec<ReadingRow>,
-    before: Option<&SealedDay>,
-) -> Result<SealedDay, BlockError> {
-    if let Some(block) = before {
-        // First, so that of two that are alike the one that was there stays.
-        rows.splice(0..0, ccms_block::decode(light, &block.body)?);
-    }
-    rows.sort_by_key(|r| (r.reading.reported_at, r.dedupe));
-    rows.dedup_by_key(|r| (r.reading.reported_at, r.dedupe));
-    let body = ccms_block::encode(&rows)?;
-    let revision = before.map_or(0, |b| b.revision) + 1;
-    Ok(SealedDay { light_no: light, day, revision, readings: rows.len() as u32, body })
 }

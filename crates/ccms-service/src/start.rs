@@ -105,6 +105,7 @@ impl Ccms {
             governor,
             position,
             sealing: tokio::sync::Mutex::default(),
+            summing: tokio::sync::Mutex::default(),
             saved: AtomicI64::new(saved.0),
             stop,
             tasks: tracker,

@@ -5,8 +5,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use solar_positioning::{Horizon, Location, SolarEvents};
 
+use crate::history::Cut;
+
 /// Difference between terrestrial and universal time, in seconds; a minute of error moves a sunset by milliseconds.
 const DELTA_T_S: f64 = 69.2;
+const QUARTER_MS: i64 = 1000 * ccms_block::QUARTER_S as i64;
 const UNIX_EPOCH_JULIAN_DATE: f64 = 2_440_587.5;
 const DAY_S: f64 = 86_400.0;
 
@@ -39,6 +42,31 @@ impl CityTime {
         let begins = midnight(&day).unwrap_or(UtcMillis(at.0 - at.0.rem_euclid(DAY_MS)));
         let ends = day.tomorrow().ok().and_then(|next| midnight(&next)).unwrap_or(UtcMillis(begins.0 + DAY_MS));
         (begins, ends)
+    }
+
+    /// The city's own month around an instant.
+    pub fn month_around(&self, at: UtcMillis) -> (UtcMillis, UtcMillis) {
+        let day = Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(self.zone.clone());
+        let begins = |z: &jiff::Zoned| {
+            let midnight = z.first_of_month().and_then(|first| first.start_of_day()).ok()?;
+            Some(UtcMillis(midnight.timestamp().as_millisecond()))
+        };
+        // Where the calendar ends, a day stands for the month.
+        let first = begins(&day);
+        let next = day.last_of_month().ok().and_then(|last| last.tomorrow().ok()).and_then(|next| begins(&next));
+        first.zip(next).unwrap_or_else(|| self.day_around(at))
+    }
+
+    /// The quarter of an hour, the day or the month around an instant.
+    pub fn around(&self, at: UtcMillis, cut: Cut) -> (UtcMillis, UtcMillis) {
+        match cut {
+            Cut::QuarterHour => {
+                let begins = ccms_block::quarter_of(at);
+                (begins, UtcMillis(begins.0 + QUARTER_MS))
+            }
+            Cut::Day => self.day_around(at),
+            Cut::Month => self.month_around(at),
+        }
     }
 
     /// Today's night at a place, in local times: the sunrise and sunset that come next. Where the sun does not set, lamps
@@ -113,6 +141,9 @@ mod tests {
         assert_eq!(city.utc_offset_minutes(at("2026-07-01T00:00:00Z")), 180);
         let (begins, ends) = city.day_around(at("2026-03-29T12:00:00Z"));
         assert_eq!((begins, ends), (at("2026-03-28T22:00:00Z"), at("2026-03-29T21:00:00Z")), "23 hours");
+        let (begins, ends) = city.month_around(at("2026-03-31T21:30:00Z"));
+        assert_eq!((begins, ends), (at("2026-03-31T21:00:00Z"), at("2026-04-30T21:00:00Z")), "April has begun");
+        assert_eq!(city.month_around(at("2026-03-31T20:59:59Z")).0, at("2026-02-28T22:00:00Z"));
         let noon = TimeOfDay::parse("12:00:00");
         let winter = city.schedule(at("2026-12-21T10:00:00Z"), 78.2, 15.6);
         assert_eq!(winter.wants(noon), PowerState::On);

@@ -23,8 +23,8 @@ const SESSIONS_EVERY: Duration = Duration::from_secs(600);
 
 /// Distance between looks at the file of keys: a rotation beside the server takes effect within this.
 const RING_EVERY: Duration = Duration::from_secs(2);
-/// Distance between looks for days that are over.
-const SEAL_EVERY: Duration = Duration::from_secs(600);
+/// Distance between runs that take what is old out of the log.
+const SEAL_EVERY: Duration = Duration::from_secs(3_600);
 /// Distance between signs that the server is alive, and between looks for devices that are silent too long.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -57,9 +57,9 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         match c.seal().await {
             Ok(Sealed { days: 0, readings: 0, .. }) => {}
             Ok(done) => {
-                tracing::info!(days = done.days, readings = done.readings, bytes = done.bytes, "days were sealed")
+                tracing::info!(days = done.days, readings = done.readings, bytes = done.bytes, "readings were sealed")
             }
-            Err(error) => tracing::error!(%error, "a day was not sealed; its readings stay in the log"),
+            Err(error) => tracing::error!(%error, "readings were not sealed; they stay in the log"),
         }
     });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();

@@ -4,11 +4,13 @@ use ccms_core::ids::{CommandId, DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::audit_chain::{CHAIN_START, walk};
 use ccms_store::contract::samples;
-use ccms_store::{Access, Credentials, Curated, DeviceState, Role, Store, Uploads};
+use ccms_store::{Access, Credentials, Curated, Day, DeviceState, Role, RolledDay, Rollups, Store, Uploads};
 use ccms_store_sqlite::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 
+/// The last migration before days were summed up.
+const BLOCKS_ALONE: i64 = 15;
 /// The last migration of the first release.
 const FIRST_RELEASE: i64 = 5;
 
@@ -67,4 +69,21 @@ async fn a_database_of_the_first_release_is_brought_up() {
         [(1, false), (2, false), (3, true), (4, true)]
     );
     walk(CHAIN_START, &chain).unwrap();
+}
+
+#[tokio::test]
+async fn days_that_were_sealed_before_they_were_summed_up_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ccms.db");
+    let mut old = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+    sqlx::migrate!("../../migrations/sqlite").run_to(BLOCKS_ALONE, &mut old).await.unwrap();
+    old.execute("INSERT INTO sealed_readings VALUES (2, 20439, 1, 1, x'00'), (1, 20440, 1, 1, x'00')").await.unwrap();
+    old.close().await.unwrap();
+
+    let store = SqliteStore::open(file.to_str().unwrap()).await.unwrap();
+    let (first, second) = ((LightNo(1), Day(20_440)), (LightNo(2), Day(20_439)));
+    assert_eq!(store.unrolled_days(9).await.unwrap(), [first, second]);
+    let done = RolledDay { light_no: first.0, day: first.1, ledger: vec![1], measured: vec![2] };
+    store.write_rollups(&[done]).await.unwrap();
+    assert_eq!(store.unrolled_days(9).await.unwrap(), [second]);
 }

@@ -12,6 +12,7 @@
 //! - [`readings`]    the log: once each, in order, what was written comes back
 //! - [`checkpoint`]  the latest state
 //! - [`sealing`]     days that leave the log for blocks
+//! - [`rollups`]     what they came to
 //! - [`uploads`]     log texts, unreadable messages, firmware reports, suspect clocks
 //! - [`alerts`]      one per device, light and kind
 //! - [`commands`]    superseding and changes of state
@@ -36,6 +37,7 @@ pub mod curation;
 pub mod devices;
 pub mod people;
 pub mod readings;
+pub mod rollups;
 pub mod samples;
 pub mod sealing;
 pub mod swap;
@@ -76,6 +78,8 @@ macro_rules! contract_tests {
                 a_follower_misses_nothing, a_large_batch_keeps_its_order,
                 a_closed_store_keeps_everything;
             checkpoint: the_first_is_empty, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
+            rollups: a_day_is_kept_with_its_block_or_not_at_all, ledgers_are_those_of_registered_lights,
+                a_moment_is_found_in_the_log;
             sealing: a_day_is_found_by_its_own_time_where_that_can_be_believed,
                 what_is_forgotten_is_gone_and_its_place_is_never_given_again, a_block_takes_the_place_of_the_one_before_it,
                 of_many_sealers_one_wins;

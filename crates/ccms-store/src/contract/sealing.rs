@@ -11,12 +11,12 @@ use super::samples::reading;
 use crate::{Day, LogPosition, ReadingRow, SealedDay, Store};
 
 const DAY_S: i64 = 86_400;
-const FIRST: Day = Day(20_439);
-const ALL: LogPosition = LogPosition(i64::MAX);
-const LIGHTS: (LightNo, LightNo) = (LightNo(0), LightNo(u32::MAX));
+pub(super) const FIRST: Day = Day(20_439);
+pub(super) const ALL: LogPosition = LogPosition(i64::MAX);
+pub(super) const LIGHTS: (LightNo, LightNo) = (LightNo(0), LightNo(u32::MAX));
 
 /// A reading of light `light`, `seconds` into day `FIRST + day`.
-fn said(light: u32, day: i64, seconds: i64, seq: u32) -> ReadingRow {
+pub(super) fn said(light: u32, day: i64, seconds: i64, seq: u32) -> ReadingRow {
     let at = UtcMillis(FIRST.begins().0 + (day * DAY_S + seconds) * 1000);
     let mut row = reading(light, 0, seq);
     (row.reading.reported_at, row.received_at) = (at, UtcMillis(at.0 + 150));
@@ -24,7 +24,7 @@ fn said(light: u32, day: i64, seconds: i64, seq: u32) -> ReadingRow {
 }
 
 /// The same from a clock of 1970, arrived at that time.
-fn undated(light: u32, day: i64, seconds: i64, seq: u32) -> ReadingRow {
+pub(super) fn undated(light: u32, day: i64, seconds: i64, seq: u32) -> ReadingRow {
     let mut row = said(light, day, seconds, seq);
     row.reading.reported_at = UtcMillis(i64::from(seq) * 1000);
     row.reading.flags.set(ReadingFlags::CLOCK_SUSPECT);
@@ -35,7 +35,7 @@ fn keys(rows: &[ReadingRow]) -> BTreeSet<(u32, i64, i64)> {
     rows.iter().map(|r| (r.light_no.0, r.reading.reported_at.0, r.dedupe)).collect()
 }
 
-fn block(light: u32, day: i32, revision: u32, body: &[u8]) -> SealedDay {
+pub(super) fn block(light: u32, day: i32, revision: u32, body: &[u8]) -> SealedDay {
     SealedDay { light_no: LightNo(light), day: Day(FIRST.0 + day), revision, readings: 3, body: body.into() }
 }
 

@@ -1,0 +1,81 @@
+//! What days came to: kept with their blocks or not at all, and summed without looking at anything else.
+use std::sync::Arc;
+
+use ccms_core::ids::LightNo;
+
+use super::Database;
+use super::samples::registered;
+use super::sealing::{ALL, FIRST, LIGHTS, block, said, undated};
+use crate::{Day, LedgerDay, RolledDay, SealedDay};
+
+fn rolled(light: u32, day: i32, ledger: &[u8]) -> RolledDay {
+    RolledDay {
+        light_no: LightNo(light),
+        day: Day(FIRST.0 + day),
+        ledger: ledger.into(),
+        measured: [ledger, b"measured"].concat(),
+    }
+}
+
+fn ledger(light: u32, day: i32, body: &[u8]) -> LedgerDay {
+    LedgerDay { light_no: LightNo(light), day: Day(FIRST.0 + day), body: body.into() }
+}
+
+fn sealed(light: u32, day: i32, revision: u32, body: &[u8]) -> (SealedDay, RolledDay) {
+    (block(light, day, revision, body), rolled(light, day, body))
+}
+
+pub async fn a_day_is_kept_with_its_block_or_not_at_all(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let first = [sealed(1, 0, 1, b"a"), sealed(1, 1, 1, &[0, 255]), sealed(2, 0, 1, b"b")];
+    assert_eq!(store.seal(&first).await.unwrap(), [true; 3]);
+    let mixed = [sealed(1, 0, 2, b"aa"), sealed(2, 0, 1, b"lost"), sealed(9, 0, 2, b"lost")];
+    assert_eq!(store.seal(&mixed).await.unwrap(), [true, false, false]);
+    assert_eq!(store.sealed_of_day(FIRST, LIGHTS.0, LIGHTS.1).await.unwrap(), [mixed[0].0.clone(), first[2].0.clone()]);
+    let of_light =
+        async |light, limit| store.rollups_of_light(LightNo(light), FIRST, Day(FIRST.0 + 1), limit).await.unwrap();
+    assert_eq!(of_light(1, 9).await, [first[1].1.clone(), mixed[0].1.clone()], "newest first");
+    assert_eq!(of_light(1, 1).await, [first[1].1.clone()]);
+    assert_eq!(of_light(2, 9).await, [first[2].1.clone()]);
+    assert_eq!(of_light(9, 9).await, []);
+    store.write_rollups(&[rolled(1, 0, b"again"), rolled(1, 5, b"new")]).await.unwrap();
+    assert_eq!(of_light(1, 9).await, [first[1].1.clone(), rolled(1, 0, b"again")]);
+    assert_eq!(store.unrolled_days(9).await.unwrap(), []);
+}
+
+pub async fn ledgers_are_those_of_registered_lights(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    for n in 1..=3 {
+        registered(&*store, n).await;
+    }
+    let days: Vec<_> =
+        [(1, 0), (1, 3), (1, 4), (2, 4), (3, 1), (9, 4)].map(|(l, d)| rolled(l, d, &[l as u8, d as u8])).into();
+    store.write_rollups(&days).await.unwrap();
+    let at = |day: i32| Day(FIRST.0 + day);
+    let all = store.ledgers(LIGHTS, at(3), at(4)).await.unwrap();
+    assert_eq!(all, [ledger(1, 3, &[1, 3]), ledger(1, 4, &[1, 4]), ledger(2, 4, &[2, 4])]);
+    assert_eq!(store.ledgers((LightNo(2), LightNo(3)), at(0), at(9)).await.unwrap(), [ledger(2, 4, &[2, 4])]);
+    let before = store.ledgers_before(LIGHTS, at(4)).await.unwrap();
+    assert_eq!(before, [ledger(1, 3, &[1, 3]), ledger(3, 1, &[3, 1])], "of each the last one");
+    assert_eq!(store.ledgers_before((LightNo(0), LightNo(2)), at(3)).await.unwrap(), [ledger(1, 0, &[1, 0])]);
+    assert_eq!(store.ledgers_before(LIGHTS, at(0)).await.unwrap(), []);
+}
+
+pub async fn a_moment_is_found_in_the_log(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    assert_eq!(store.oldest_hot_arrival().await.unwrap(), None);
+    let rows = [undated(1, 0, 5, 1), said(1, 0, 10, 2), said(2, 0, 20, 3), said(3, 0, 30, 4), said(1, 0, 40, 5)];
+    store.append_readings(&rows).await.unwrap();
+    assert_eq!(store.oldest_hot_arrival().await.unwrap(), Some(rows[1].received_at));
+    let between = async |lights, from: usize, to: usize, limit| {
+        let (from, to) = (rows[from].reading.reported_at, rows[to].reading.reported_at);
+        let mut found = store.hot_between(lights, from, to, limit).await.unwrap();
+        found.sort_by_key(|r| r.reading.reported_at);
+        found
+    };
+    assert_eq!(between(LIGHTS, 1, 4, 10).await, rows[1..4]);
+    assert_eq!(between((LightNo(2), LightNo(3)), 1, 4, 10).await, rows[2..3]);
+    assert_eq!(between(LIGHTS, 1, 4, 2).await.len(), 2);
+    store.forget_hot(FIRST, ALL, 100).await.unwrap();
+    assert_eq!(store.oldest_hot_arrival().await.unwrap(), None, "one that nobody believes stays and does not count");
+}
