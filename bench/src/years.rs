@@ -14,7 +14,7 @@ use ccms_service::history::energy::{EnergyQuery, Grouping};
 use ccms_service::keys::MasterKey;
 use ccms_service::metrics::Stopwatch;
 use ccms_service::{Ccms, Who};
-use ccms_store::{Day, DynStore, ReadingRow, Role, RolledDay, Rollups, SealedDay, Store};
+use ccms_store::{Day, DynStore, ReadingRow, Role, RolledDay, Rollups, SealedDay};
 use ccms_store_sqlite::SqliteStore;
 
 use crate::storage::{MIDNIGHT, STEP_S, Street, register};
