@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub settings: Settings,
     pub clock: Clock,
     pub store: DynStore,
+    /// Cancelled when `store` can no longer be trusted.
+    pub broken: CancellationToken,
     pub keys: TokenKeys,
     pub live: Arc<Live>,
     pub feed: Feed,

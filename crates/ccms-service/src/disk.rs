@@ -22,6 +22,8 @@ const RETRY_S: u32 = 60;
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     short: AtomicBool,
+    /// Whether somebody was told, since it is short.
+    told: AtomicBool,
 }
 
 /// Whether reports are refused from here on. Once they are, a quarter more than the reserve has to be free before that ends.
@@ -34,17 +36,28 @@ impl Ccms {
     /// Takes note of how much room the database's disk has.
     pub async fn disk_has(&self, free_bytes: u64, total_bytes: u64) {
         metrics::disk_free(free_bytes);
+        let disk = &self.inner().disk;
         let before = self.is_short_of_disk();
         let now = is_short(free_bytes, total_bytes, before);
-        if before == now {
-            return;
-        }
-        self.inner().disk.short.store(now, Ordering::Release);
+        disk.short.store(now, Ordering::Release);
         if !now {
-            tracing::info!(free_bytes, "the disk has room again; reports are taken");
+            if before {
+                tracing::info!(free_bytes, "the disk has room again; reports are taken");
+            }
+            disk.told.store(false, Ordering::Release);
             return;
         }
-        tracing::error!(free_bytes, total_bytes, "the disk is nearly full; reports are refused until there is room");
+        if !before {
+            tracing::error!(
+                free_bytes,
+                total_bytes,
+                "the disk is nearly full; reports are refused until there is room"
+            );
+        }
+        // Where there was no room left even for this, it is tried again with every look.
+        if disk.told.load(Ordering::Acquire) {
+            return;
+        }
         let raise = Raise {
             device: None,
             light: None,
@@ -55,8 +68,10 @@ impl Ccms {
                 .into(),
             detail: serde_json::json!({"free_bytes": free_bytes, "total_bytes": total_bytes}),
         };
-        if let Err(error) = self.raise(raise).await {
-            tracing::error!(%error, "nobody could be told that the disk is full");
+        match self.raise(raise).await {
+            Ok(_) => disk.told.store(true, Ordering::Release),
+            Err(error) if !before => tracing::error!(%error, "nobody could be told yet that the disk is full"),
+            Err(_) => {}
         }
     }
 

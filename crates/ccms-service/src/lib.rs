@@ -20,6 +20,8 @@
 //! - `live`        the latest state of everything in memory, and the feed of its changes
 //! - [`metrics`]   what is counted for whoever watches the server run
 //! - `governor`    who is served how often, and what is turned away first
+//! - [`verify`]    looking through everything that is kept
+//! - `broken`      the end of a database that cannot be trusted any more
 //! - `disk`        what is refused when the disk is nearly full
 //! - `past`        readings in log and blocks as one answer; `sealing` moves days from one to the other, `packing` is how
 //! - `commands`    queue, look up, cancel; `delivery` hands them out to polls, `waiting` is who is held until there is one,
@@ -34,6 +36,7 @@ pub mod api_keys;
 mod approval;
 mod attempts;
 mod breaker;
+mod broken;
 pub mod catalogue;
 mod ccms;
 pub mod chance;
@@ -68,6 +71,7 @@ mod tasks;
 mod telemetry;
 mod told;
 mod uploads;
+pub mod verify;
 mod waiting;
 
 pub use alerts::{ALERTS_PAGE_MAX, AlertFilter};

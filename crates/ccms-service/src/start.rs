@@ -13,6 +13,7 @@ use crate::api_keys::RecentKeys;
 use crate::approval::Strangers;
 use crate::attempts::Attempts;
 use crate::breaker::Breaker;
+use crate::broken::Guarded;
 use crate::ccms::{Ccms, Inner};
 use crate::clock::Clock;
 use crate::crowd::Crowd;
@@ -50,6 +51,7 @@ impl Ccms {
         store: DynStore,
         keys: impl Into<Keys>,
     ) -> Result<Self, StartError> {
+        let (store, broken) = Guarded::around(store);
         let keys = TokenKeys::open(keys.into(), overlap_s(settings.silence_s), clock.now())?;
         let absences = Absences::load(&store, clock.now()).await?;
         let city_time = CityTime::new(&settings.city.timezone)?;
@@ -86,6 +88,7 @@ impl Ccms {
             feed: Feed::new((crate::chance::bits() as u64 >> 32) << 20),
             clock,
             store,
+            broken,
             keys,
             breaker: Breaker::default(),
             disk: Disk::default(),

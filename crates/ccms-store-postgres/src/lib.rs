@@ -11,6 +11,7 @@
 //! - `readings`     the hot log `energy_parameters`: append and read
 //! - `columns`      one reading as columns, and back
 //! - `sealing`      days leave the log for blocks, and `rollups` is what they came to
+//! - `upkeep`      checks of everything, and a copy while it is in use
 //! - `checkpoint`   the latest state of every light
 //! - `uploads`      what devices hand in beside readings
 //! - `enqueue`      asking for commands; `commands`: what becomes of them
@@ -51,6 +52,7 @@ mod sealing;
 mod sessions;
 mod swap;
 mod text;
+mod upkeep;
 mod uploads;
 
 /// A handle to one database. Its methods are those of [`Store`].

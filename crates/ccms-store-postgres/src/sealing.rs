@@ -10,16 +10,16 @@ use crate::columns::LogColumns;
 use crate::instant::Instant;
 use crate::{PostgresStore, failed};
 
-struct SealedColumns {
-    light_no: i64,
-    day: i32,
-    revision: i64,
-    readings: i64,
-    body: Vec<u8>,
+pub(crate) struct SealedColumns {
+    pub(crate) light_no: i64,
+    pub(crate) day: i32,
+    pub(crate) revision: i64,
+    pub(crate) readings: i64,
+    pub(crate) body: Vec<u8>,
 }
 
 impl SealedColumns {
-    fn record(self) -> StoreResult<SealedDay> {
+    pub(crate) fn record(self) -> StoreResult<SealedDay> {
         let key = format!("({}, {})", self.light_no, self.day);
         let at = Row::new("sealed_readings", &key);
         Ok(SealedDay {

@@ -11,11 +11,13 @@
 //! - `readings`    the hot log `energy_parameters`: append and read
 //! - `columns`     one reading as columns, and back
 //! - `sealing`     days leave the log for blocks, and `rollups` is what they came to
+//! - `upkeep`      checks of everything, and a copy while it is in use
 //! - `checkpoint`  the latest state of every light
 //! - `uploads`     log texts, unreadable messages, firmware reports
 //! - `alerts`      what is wrong
 //! - `commands`    commands and their changes of state; `orders` gives them and takes them back
 //! - `audit`       who did what, chained
+//! - `failure`     which errors end the trust in the file
 //! - `bulk`        inserts of many rows, the only statements that are not checked when this crate is compiled
 //!
 //! Every change runs in `BEGIN IMMEDIATE` on the one writer connection: a transaction that reads first and writes later
@@ -39,6 +41,7 @@ mod credentials;
 mod curation;
 mod devices;
 mod enrolment;
+mod failure;
 mod lights;
 mod open;
 mod orders;
@@ -47,6 +50,7 @@ mod readings;
 mod rollups;
 mod sealing;
 mod swap;
+mod upkeep;
 mod uploads;
 
 /// A handle to one database file. Its methods are those of [`Store`].
@@ -67,7 +71,7 @@ impl SqliteStore {
 
 /// Every failure the SQL itself does not foresee is the database's.
 fn failed(error: sqlx::Error) -> StoreError {
-    StoreError::unavailable(error)
+    if failure::is_final(&error) { StoreError::broken(error) } else { StoreError::unavailable(error) }
 }
 
 #[async_trait]

@@ -48,9 +48,27 @@ impl SqliteStore {
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
         Ok(Self { writer, readers })
     }
+
+    /// Opens a database that is there, to look at it and to copy it: it is not brought up to date, and nothing is written into it.
+    /// One that is `still` (a backup) is read without a trace beside it, too.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`StoreError::Unavailable`] also when there is none.
+    pub async fn open_to_read(at: &str, still: bool) -> StoreResult<Self> {
+        let options = base_options(at)?.foreign_keys(true).busy_timeout(BUSY_TIMEOUT).pragma("temp_store", "memory");
+        let options = options.read_only(true).immutable(still);
+        let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
+        Ok(Self { writer: readers.clone(), readers })
+    }
+
+    /// The number of the newest migration that this release knows.
+    pub fn schema_of_this_release() -> i64 {
+        MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0)
+    }
 }
 
-fn options(at: &str) -> StoreResult<SqliteConnectOptions> {
+/// Which file, and nothing else yet.
+fn base_options(at: &str) -> StoreResult<SqliteConnectOptions> {
     let base = if at.starts_with("sqlite:") {
         SqliteConnectOptions::from_str(at).map_err(|e| StoreError::Unusable(format!("{at}: {e}")))?
     } else {
@@ -60,7 +78,11 @@ fn options(at: &str) -> StoreResult<SqliteConnectOptions> {
     if name.is_empty() || name.contains(":memory:") || name.starts_with("file:") || at.contains("mode=memory") {
         return Err(StoreError::Unusable(format!("{at:?} names no database file")));
     }
-    Ok(base
+    Ok(base)
+}
+
+fn options(at: &str) -> StoreResult<SqliteConnectOptions> {
+    Ok(base_options(at)?
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)

@@ -1,5 +1,17 @@
-//! A store around another one, for tests and measurements: the one list of every method, so that what wraps a store only
+//! A store around another one, for the service's own guard, for tests and measurements: the one list of every method, so that what wraps a store only
 //! says what it does around each call.
+
+use crate::StoreResult;
+
+/// What comes back from the store below goes on to the caller as it is. A wrapper that wants to see it has a method of its own
+/// under this name, which goes before this one.
+pub trait PassBack {
+    fn pass_back<T>(&self, answer: StoreResult<T>) -> StoreResult<T> {
+        answer
+    }
+}
+
+impl<W: ?Sized> PassBack for W {}
 
 /// Implements [`Store`](crate::Store) for a type by passing every call on to its field `inner`, after its method
 /// `pass(&self) -> StoreResult<()>` let it through. `append_readings` and `close` are its own, under the same names.
@@ -10,7 +22,7 @@ macro_rules! delegate_store {
         impl $crate::$trait for $type {
             $(async fn $name(&self, $($arg: $kind),*) -> StoreResult<$out> {
                 self.pass()?;
-                self.inner.$name($($arg),*).await
+                self.pass_back(self.inner.$name($($arg),*).await)
             })*
             $($($own)*)?
         }
@@ -115,6 +127,15 @@ macro_rules! delegate_store {
             fn ledgers_before(lights: (LightNo, LightNo), day: Day) -> Vec<LedgerDay>;
             fn hot_between(lights: (LightNo, LightNo), from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
             fn oldest_hot_arrival() -> Option<UtcMillis>;
+        }
+        Upkeep {
+            fn settle() -> ();
+            fn engine_findings() -> Vec<String>;
+            fn schema_version() -> i64;
+            fn counts() -> Vec<Count>;
+            fn last_position() -> LogPosition;
+            fn sealed_after(after: (LightNo, Day), limit: u32) -> Vec<SealedDay>;
+            fn copy_into(file: &std::path::Path) -> ();
         }
         Access {
             fn create_api_key(new: NewApiKey, audit: &AuditEntry) -> ApiKeyRecord;

@@ -14,6 +14,10 @@ pub enum StoreError {
     /// The database is gone, slow, full or refuses; retrying may help.
     #[error("the database failed: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// What was written may not be on the disk although a later flush says so, or the file is damaged. Trying again would turn
+    /// that into a lie: whoever gets this stops, and begins anew with what the disk really holds.
+    #[error("the database can no longer be trusted: {0}")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
     /// The database cannot be used at all (too old, wrong schema, wrong URL).
     #[error("{0}")]
     Unusable(String),
@@ -22,5 +26,9 @@ pub enum StoreError {
 impl StoreError {
     pub fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(error.into())
+    }
+
+    pub fn broken(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Broken(error.into())
     }
 }

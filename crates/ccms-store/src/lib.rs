@@ -23,16 +23,19 @@ pub mod parse;
 mod records;
 mod rollups;
 mod sealing;
+mod upkeep;
 mod uploads;
 
 pub use access::*;
 pub use alerts::*;
 pub use credentials::*;
 pub use curation::*;
+pub use delegate::PassBack;
 pub use error::{StoreError, StoreResult};
 pub use records::*;
 pub use rollups::*;
 pub use sealing::*;
+pub use upkeep::*;
 pub use uploads::*;
 
 /// A handle to whichever engine the database URL chose.
@@ -42,7 +45,7 @@ pub type DynStore = Arc<dyn Store>;
 /// one file each.
 #[async_trait]
 pub trait Store:
-    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Send + Sync + 'static
+    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Upkeep + Send + Sync + 'static
 {
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;

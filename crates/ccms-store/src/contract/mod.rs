@@ -13,6 +13,7 @@
 //! - [`checkpoint`]  the latest state
 //! - [`sealing`]     days that leave the log for blocks
 //! - [`rollups`]     what they came to
+//! - [`upkeep`]      looking through everything
 //! - [`uploads`]     log texts, unreadable messages, firmware reports, suspect clocks
 //! - [`alerts`]      one per device, light and kind
 //! - [`commands`]    superseding and changes of state
@@ -41,6 +42,7 @@ pub mod rollups;
 pub mod samples;
 pub mod sealing;
 pub mod swap;
+pub mod upkeep;
 pub mod uploads;
 
 /// The database of one case.
@@ -83,6 +85,8 @@ macro_rules! contract_tests {
             sealing: a_day_is_found_by_its_own_time_where_that_can_be_believed,
                 what_is_forgotten_is_gone_and_its_place_is_never_given_again, a_block_takes_the_place_of_the_one_before_it,
                 of_many_sealers_one_wins;
+            upkeep: a_new_database_is_whole_and_empty, everything_is_counted, blocks_page_by_light_and_day,
+                a_copy_is_of_an_embedded_database;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
                 each_step_keeps_our_own_time, restarts_are_counted_by_controller,
