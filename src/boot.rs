@@ -2,11 +2,12 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use ccms_service::keys::{FactoryKey, Keys, MasterKey};
 use ccms_service::{Ccms, Role};
-use ccms_store::DynStore;
+use ccms_store::{DynStore, Upkeep};
 use ccms_store_postgres::PostgresStore;
 use ccms_store_sqlite::SqliteStore;
 use leptos::config::LeptosOptions;
@@ -17,10 +18,16 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, redact_url};
 use crate::listener::{self, Entrance};
 use crate::tls::Tls;
-use crate::{descriptors, disk, metrics, router};
+use crate::{descriptors, disk, metrics, router, server_lock};
 
 /// Who can sign in after the first start of an empty database.
 const FIRST_ADMIN: &str = "admin@ccms.local";
+
+/// How a process ends whose database cannot be trusted: an error of input or output, as `sysexits.h` has it. Whoever starts
+/// processes can tell it from a wrong configuration, which ends with 1.
+pub const BROKEN_EXIT_CODE: u8 = 74;
+/// How long the answers to requests under way may take then: all are 503, and none waits for the database.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub fn init_logging(config: &Config) {
     let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
@@ -42,12 +49,26 @@ pub async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
     Ok(store)
 }
 
+/// A database that is there, to look at it: an embedded one is not written to, not even by a migration.
+pub async fn open_to_read(config: &Config) -> anyhow::Result<DynStore> {
+    let url = config.database_url();
+    if !url.starts_with("sqlite:") {
+        return open_store(config).await;
+    }
+    let store = SqliteStore::open_to_read(&url, false).await.with_context(|| format!("opening {url}"))?;
+    if store.schema_version().await? != SqliteStore::schema_of_this_release() {
+        anyhow::bail!("the database is of another release; look at it with the one that serves it");
+    }
+    Ok(Arc::new(store))
+}
+
 /// Opens the database, reads the keys, rebuilds the live state.
 pub async fn start_service(config: &Config) -> anyhow::Result<Ccms> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("making the data directory {}", config.data_dir.display()))?;
     let keys = keys(config)?;
     let store = open_store(config).await?;
+    store.settle().await.context("writing what an earlier run left in the journal into the database")?;
     Ok(Ccms::start(config.settings(), config.clock(), store, keys).await?)
 }
 
@@ -64,6 +85,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     metrics::recorder();
     // What cannot work is found out before anything begins.
     let tls = config.tls.as_ref().map(|tls| Tls::load(&tls.certificate_file, &tls.key_file)).transpose()?;
+    let _alone = disk::file_of(&config.database_url()).map(|file| server_lock::take_to_serve(&file)).transpose()?;
     let ccms = start_service(&config).await?;
     greet_first_start(&ccms).await?;
     let listener = listener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
@@ -78,18 +100,41 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     println!("CCMS listens on {scheme}://{address}");
     tokio::spawn(stop_on_signal(stop.clone()));
     tokio::spawn(metrics::serve(watched, ccms.clone(), stop.clone()));
-    if let Some(folder) = disk::folder_of(&config.database_url()) {
-        tokio::spawn(disk::watch(folder, ccms.clone(), stop.clone()));
+    if let Some(database) = disk::file_of(&config.database_url()) {
+        tokio::spawn(disk::watch(database, ccms.clone(), stop.clone()));
     }
     if let Some(tls) = tls.clone() {
         tokio::spawn(tls.watch(stop.clone()));
     }
     let entrance = Entrance { name: scheme, limits: config.limits.clone(), tls, trusted_proxy: config.trusted_proxy };
-    entrance.serve(listener, app, stop).await;
+    tokio::select! {
+        () = entrance.serve(listener, app, stop.clone()) => {}
+        () = last_answers(&ccms, &stop) => {}
+    }
     tracing::info!("stopping: committing what waits");
     ccms.stop().await;
+    if ccms.broken().is_cancelled() {
+        end_broken();
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits until the database cannot be trusted any more. Whoever waits for an answer then is told so, for a moment.
+async fn last_answers(ccms: &Ccms, stop: &CancellationToken) {
+    ccms.broken().cancelled().await;
+    stop.cancel();
+    tokio::time::sleep(LAST_ANSWERS).await;
+}
+
+/// Ends the process here and now. Returning would close the database, and closing writes into it.
+fn end_broken() -> ! {
+    tracing::error!(
+        code = BROKEN_EXIT_CODE,
+        "the server ends because its database could not be written or is damaged; started again, it goes on with what is on \
+         the disk. If this comes back, look at the disk, then run `ccms verify`"
+    );
+    std::process::exit(BROKEN_EXIT_CODE.into())
 }
 
 /// Makes the first administrator of an empty database and prints the password, once.

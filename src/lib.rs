@@ -6,6 +6,8 @@
 //! - [`listener`]   accept connections, bound them, stop gracefully
 //! - [`tls`]        the certificate, and its replacement while running
 //! - `connections`  who is connected, and who goes first when there are too many
+//! - [`backup`]     what a backup is made of
+//! - `server_lock`  one server at a time on an embedded database
 //! - `disk`         how full the database's disk is
 //! - `descriptors`  how many connections the system allows
 //! - [`door`]       what every request passes: whose word about addresses counts
@@ -19,6 +21,7 @@
 //! - [`session`]    web sessions over the store
 //! - [`origin`]     refuses writes that come from another site
 pub mod api;
+pub mod backup;
 pub mod basemap;
 pub mod boot;
 pub mod cli;
@@ -34,5 +37,6 @@ pub mod live;
 pub mod metrics;
 pub mod origin;
 pub mod router;
+mod server_lock;
 pub mod session;
 pub mod tls;

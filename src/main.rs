@@ -1,7 +1,9 @@
 //! `ccms`: parse the command line and do what it says.
 use std::process::ExitCode;
 
+use ccms::boot::BROKEN_EXIT_CODE;
 use ccms::cli::{Cli, Command};
+use ccms_store::StoreError;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -17,12 +19,16 @@ fn main() -> ExitCode {
         Command::Device(command) => ccms::cli::device(&config, &command),
         Command::Keys(command) => ccms::cli::keys(&config, &command),
         Command::Audit(command) => ccms::cli::audit(&config, &command),
+        Command::Backup(args) => ccms::cli::backup(&config, &args),
+        Command::Restore(args) => ccms::cli::restore(&config, &args),
+        Command::Verify(args) => ccms::cli::verify(&config, &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ccms: {error:#}");
-            ExitCode::FAILURE
+            let broken = error.chain().any(|e| matches!(e.downcast_ref(), Some(StoreError::Broken(_))));
+            if broken { ExitCode::from(BROKEN_EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }

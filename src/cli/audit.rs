@@ -1,14 +1,11 @@
 //! `ccms audit …`: the record of who did what. Each entry's hash covers the one before it, so that nothing can be changed,
 //! removed or put in between unseen.
-use anyhow::bail;
+use anyhow::{anyhow, bail};
+use ccms_service::verify::audit_chain;
 use ccms_store::DynStore;
-use ccms_store::audit_chain::{CHAIN_START, walk};
 use clap::Subcommand;
 
 use super::{ConfigArgs, with_store};
-
-/// Entries read at once.
-const PAGE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
@@ -34,18 +31,10 @@ pub fn audit(args: &ConfigArgs, command: &AuditCommand) -> anyhow::Result<()> {
 }
 
 async fn verify(store: &DynStore, expect: Option<&str>) -> anyhow::Result<()> {
-    let (mut at, mut last, mut count, mut met) = (CHAIN_START, 0, 0u64, expect.is_none());
-    loop {
-        let page = store.audit_chain(last, PAGE).await?;
-        let Some(end) = page.last() else { break };
-        at = match walk(at, &page) {
-            Ok(hash) => hash,
-            Err(no) => bail!("the audit log was changed: entry {no} does not follow from the one before it"),
-        };
-        met = met || page.iter().filter_map(|e| e.hash).any(|hash| Some(hex(&hash).as_str()) == expect);
-        last = end.no;
-        count += page.len() as u64;
-    }
+    let mut met = expect.is_none();
+    let walked = audit_chain(store, |hash| met = met || Some(hex(hash).as_str()) == expect).await?;
+    let (count, at) =
+        walked.map_err(|no| anyhow!("the audit log was changed: entry {no} does not follow from the one before it"))?;
     if !met {
         bail!("the audit log was changed: the expected hash does not occur in it");
     }

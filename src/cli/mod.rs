@@ -3,10 +3,11 @@
 //! - `admin`    people who sign in
 //! - `api_key`  keys with which other systems use the REST API
 //! - `audit`    who did what, and whether the record is whole
+//! - `backup`   everything in one folder, `restore` puts it back, `verify` looks whether all is whole
 //! - `device`   controllers
 //! - `keys`     what signs device tokens
 //!
-//! Every command but `serve` opens the database itself and works beside a running server.
+//! Every command but `serve` and `restore` opens the database itself and works beside a running server.
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -20,14 +21,20 @@ use crate::config::Config;
 mod admin;
 mod api_key;
 mod audit;
+mod backup;
 mod device;
 mod keys;
+mod restore;
+mod verify;
 
 pub use admin::{AdminCommand, admin};
 pub use api_key::{ApiKeyCommand, api_key};
 pub use audit::{AuditCommand, audit};
+pub use backup::{BackupArgs, backup};
 pub use device::{DeviceCommand, device};
 pub use keys::{KeysCommand, keys};
+pub use restore::{RestoreArgs, restore};
+pub use verify::{VerifyArgs, verify};
 
 /// Control and monitoring system for street lights.
 #[derive(Debug, Parser)]
@@ -61,6 +68,14 @@ pub enum Command {
     /// Read the audit log and prove that nothing in it was changed.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Copy everything into a new folder, and look whether the copy is whole; works beside a running server. (SQLite; on
+    /// PostgreSQL it says how.)
+    Backup(BackupArgs),
+    /// Put a backup in the place of the database. The server must be stopped.
+    Restore(RestoreArgs),
+    /// Look through everything that is kept: structures, audit log, blocks, log, checkpoint. Ends with an error when something is
+    /// wrong; works beside a running server.
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, Args, Clone, Default)]

@@ -30,7 +30,12 @@ impl Integrator {
     }
 
     pub fn anonymous(city: &City) -> Self {
-        Self { router: city.router.clone(), proof: Vec::new() }
+        Self::elsewhere(city.router.clone())
+    }
+
+    /// At a server that is no city of this process.
+    pub fn elsewhere(router: Router) -> Self {
+        Self { router, proof: Vec::new() }
     }
 
     pub fn with_key(&self, key: &str) -> Self {

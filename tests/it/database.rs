@@ -67,6 +67,12 @@ impl Database {
         }
     }
 
+    /// An SQLite file in a folder that is there; what else a server keeps is in a folder of its own.
+    pub fn in_folder(place: &std::path::Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { url: format!("sqlite://{}", place.join("ccms.db").display()), folder, dropped: None }
+    }
+
     pub async fn open(&self) -> DynStore {
         if self.dropped.is_none() {
             Arc::new(SqliteStore::open(&self.url).await.expect("opening SQLite"))

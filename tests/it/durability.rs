@@ -83,6 +83,47 @@ on_both! {
         assert_eq!(city.log().await.len(), 40);
     }
 
+    async fn a_database_that_broke_once_is_not_believed_again(engine) {
+        let city = City::open(engine).await;
+        let mut device = city.claimed_device(DEVICE).await;
+        device.reports(PowerState::On).await.ok();
+        assert!(city.ccms.is_ready().await && !city.ccms.broken().is_cancelled());
+        city.waits(30);
+        city.store.breaks_once();
+        device.reports(PowerState::Off).await.refused(503, "UNAVAILABLE");
+        assert!(city.ccms.broken().is_cancelled(), "whoever runs the process is told");
+        assert!(!city.ccms.is_ready().await);
+        let calls = city.store.calls();
+        for _ in 0..3 {
+            city.waits(30);
+            device.reports(PowerState::On).await.refused(503, "UNAVAILABLE");
+        }
+        city.device("IMEI:490154203237518").configures().await.refused(503, "UNAVAILABLE");
+        city.ccms.checkpoint().await;
+        assert_eq!(city.store.calls(), calls, "nothing reaches the database any more");
+        let city = city.restarts().await;
+        assert_eq!(city.log().await.len(), 1);
+        let mut device = city.meets(&device);
+        device.reports(PowerState::On).await.ok();
+        assert_eq!(city.log().await.len(), 2);
+    }
+
+    async fn what_succeeds_beside_a_failure_is_not_believed(engine) {
+        let city = City::open(engine).await;
+        let (mut one, mut other) = (city.claimed_device(DEVICE).await, city.device("IMEI:490154203237518"));
+        one.asks_for_commands().await.ok();
+        city.store.holds_appends();
+        let mut report = pin!(one.reports(PowerState::On));
+        while city.store.waiting() == 0 {
+            assert!(report.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        city.store.breaks_once();
+        other.configures().await.refused(503, "UNAVAILABLE");
+        city.store.releases_appends();
+        report.await.refused(503, "UNAVAILABLE");
+    }
+
     async fn a_stop_commits_what_waits(engine) {
         let city = City::open(engine).await;
         let mut device = city.claimed_device(DEVICE).await;

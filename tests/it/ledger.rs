@@ -3,10 +3,7 @@
 //!
 //! `CCMS_LEDGER_ROUNDS` says how often it is killed, `CCMS_LEDGER_LIGHTS` by how many lights it is used.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::snapshot::Snapshot;
@@ -19,14 +16,12 @@ use tokio::sync::watch;
 use tower_sessions::session::{Id, Record};
 
 use crate::database::{Database, Engine};
+use crate::server::{SESSION, Server, get, until};
 
 const ROUNDS: usize = 3;
 const LIGHTS: usize = 500;
 /// Acknowledged statuses between two kills, so that each falls into live traffic.
 const STATUSES_PER_ROUND: usize = 60;
-/// For one wait; a round has three.
-const PATIENCE: Duration = Duration::from_secs(90);
-const SESSION: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_has_kept_what_it_acknowledged_on_sqlite() {
@@ -80,7 +75,7 @@ fn from_environment(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-fn fleet(address: &str, folder: &Path, ledger: &Path, lights: usize) -> RunOptions {
+pub fn fleet(address: &str, folder: &Path, ledger: &Path, lights: usize) -> RunOptions {
     RunOptions {
         city: Plan::Delhi,
         lamps: None,
@@ -98,54 +93,10 @@ fn fleet(address: &str, folder: &Path, ledger: &Path, lights: usize) -> RunOptio
     }
 }
 
-/// The binary itself, as its own process. It dies with the test.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(database: &Database, listen: &str) -> Self {
-        let folder = database.folder.path();
-        let log = std::fs::File::options().create(true).append(true).open(folder.join("server.log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ccms"));
-        // What this shell says to a server is not meant for this one.
-        for (name, _) in std::env::vars().filter(|(n, _)| n.starts_with("CCMS") || n.starts_with("LEPTOS")) {
-            command.env_remove(name);
-        }
-        let mut process = command
-            .args(["serve", "--enrolment", "open", "--listen", listen, "--database", &database.url, "--data-dir"])
-            .arg(folder)
-            .env("CCMS__LOG__LEVEL", "warn")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the server starts");
-        let out = BufReader::new(process.stdout.take().expect("its output"));
-        let says =
-            out.lines().map_while(Result::ok).find_map(|l| Some(l.split_once("listens on http://")?.1.to_owned()));
-        let address = says.unwrap_or_else(|| panic!("the server ended: {}", log_of(folder)));
-        Self { process, address }
-    }
-
-    /// SIGKILL: no handler runs, nothing is flushed by it.
-    fn is_killed(&mut self) {
-        self.process.kill().expect("a kill");
-        self.process.wait().expect("its end");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// One line of the ledger: light, time, number.
-type Line = (LightId, UtcMillis, u32);
+pub type Line = (LightId, UtcMillis, u32);
 
-fn lines(ledger: &Path) -> Vec<Line> {
+pub fn lines(ledger: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(ledger).unwrap_or_default();
     // The last line may still be under the pen.
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -159,13 +110,13 @@ fn parse(line: &str) -> Option<Line> {
 }
 
 /// What the database holds, read beside the server.
-struct Kept {
+pub struct Kept {
     lights: HashMap<LightId, LightNo>,
-    log: Vec<ReadingRow>,
+    pub log: Vec<ReadingRow>,
 }
 
 impl Kept {
-    async fn read(database: &Database) -> Self {
+    pub async fn read(database: &Database) -> Self {
         let store = database.open().await;
         let lights = store.lights().await.expect("lights").into_iter().map(|l| (l.id, l.no)).collect();
         let (mut log, mut after) = (Vec::new(), LogPosition::default());
@@ -179,7 +130,7 @@ impl Kept {
         Self { lights, log }
     }
 
-    fn holds_once(&self, acknowledged: &[Line]) {
+    pub fn holds_once(&self, acknowledged: &[Line]) {
         let mut times: BTreeMap<(LightNo, UtcMillis, Option<u32>), u32> = BTreeMap::new();
         for row in &self.log {
             *times.entry((row.light_no, row.reading.reported_at, row.reading.seq)).or_default() += 1;
@@ -214,7 +165,7 @@ impl Kept {
 }
 
 /// A session of the administrator whom the first start made.
-async fn sign_in(database: &Database) {
+pub async fn sign_in(database: &Database) {
     let expires_at = UtcMillis::from_seconds(4_102_444_800);
     let id: Id = SESSION.parse().expect("a session id");
     let expiry_date = time::OffsetDateTime::from_unix_timestamp(expires_at.seconds()).expect("a date");
@@ -227,28 +178,4 @@ async fn sign_in(database: &Database) {
         .expect("a session");
     assert!(created);
     store.close().await;
-}
-
-/// The body of a 200, as the administrator's browser gets it.
-async fn get(address: &str, path: &str) -> Option<Vec<u8>> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client");
-    let asked = client.get(format!("http://{address}{path}")).header("cookie", format!("ccms={SESSION}"));
-    let answer = asked.send().await.ok().filter(|a| a.status() == 200)?;
-    Some(answer.bytes().await.ok()?.to_vec())
-}
-
-async fn until(what: &str, folder: &Path, mut is_so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-        panic!("not within {PATIENCE:?}: {what}. The server says: {}", log_of(folder));
-    }
-}
-
-fn log_of(folder: &Path) -> String {
-    let text = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-    text.lines().rev().take(20).collect::<Vec<_>>().join("\n")
 }

@@ -8,6 +8,7 @@
 //! - [`answer`]     what came back, and the checks of the documented envelope
 //! - [`database`]   a fresh database per test, on both engines (`on_both!`)
 //! - [`process`]    the server's binary, when it takes a process to see it
+//! - [`server`]     the same on a database that outlives it, to be killed
 //! - [`watched`]    a store that counts, fails or holds back on demand
 //!
 //! and these are the tests: [`api_events`], [`api_import`], [`api_lights`], [`api_readings`], [`api_requests`],
@@ -15,7 +16,7 @@
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
 //! [`durability`], [`sealing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`], [`night`] (virtual
-//! time), [`ledger`]
+//! time), [`ledger`], [`disk_faults`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -28,6 +29,7 @@ mod city;
 mod controller;
 mod operator;
 mod process;
+mod server;
 mod watched;
 
 mod alerts;
@@ -42,6 +44,7 @@ mod bad_input;
 mod commands;
 mod contract;
 mod credentials;
+mod disk_faults;
 mod durability;
 mod energy;
 mod enrolment;

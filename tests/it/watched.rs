@@ -9,6 +9,8 @@ pub struct Watched {
     inner: DynStore,
     calls: AtomicU64,
     failing: AtomicBool,
+    /// The next call finds the database broken, and none after it.
+    breaking: AtomicBool,
     /// Calls that still pass before all fail; below zero when that is no question.
     left: AtomicI64,
     /// One permit while appends may go through, none while they are held.
@@ -19,7 +21,8 @@ pub struct Watched {
 impl Watched {
     pub fn new(inner: DynStore) -> Self {
         let (calls, failing, left) = (AtomicU64::new(0), AtomicBool::new(false), AtomicI64::new(-1));
-        Self { inner, calls, failing, left, appends: Semaphore::new(1), waiting: AtomicU64::new(0) }
+        let breaking = AtomicBool::new(false);
+        Self { inner, calls, failing, breaking, left, appends: Semaphore::new(1), waiting: AtomicU64::new(0) }
     }
 
     /// The store itself, for what a test looks up.
@@ -43,6 +46,11 @@ impl Watched {
         self.left.store(calls, Ordering::SeqCst);
     }
 
+    /// The next call fails as after a lost flush; the database below goes on as if nothing had been.
+    pub fn breaks_once(&self) {
+        self.breaking.store(true, Ordering::SeqCst);
+    }
+
     /// From here on no append ends before [`Self::releases_appends`].
     pub fn holds_appends(&self) {
         self.appends.forget_permits(1);
@@ -59,6 +67,9 @@ impl Watched {
 
     fn pass(&self) -> StoreResult<()> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.breaking.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::broken("the test lost a flush"));
+        }
         let count_down = |left: i64| (left >= 0).then_some((left - 1).max(0));
         let spent = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0);
         if spent || self.failing.load(Ordering::SeqCst) {
