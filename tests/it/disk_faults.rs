@@ -9,8 +9,6 @@ use ccms_core::reading::PowerState;
 use ccms_fleet::run::run;
 use ccms_service::clock::Clock;
 use ccms_service::{Scope, api_keys};
-use ccms_store::{Store, Upkeep};
-use ccms_store_sqlite::SqliteStore;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,7 +17,7 @@ use crate::api_client::Integrator;
 use crate::controller::Controller;
 use crate::database::{Database, Engine};
 use crate::ledger::{Kept, fleet, lines};
-use crate::server::{Server, get, log_of, router_to, until};
+use crate::server::{Server, get, log_of, router_to, until, without_shares};
 
 /// Acknowledged statuses before and after a fault, so that it falls into live traffic.
 const STATUSES: usize = 60;
@@ -49,15 +47,15 @@ pub fn faulty_disk() -> Option<&'static Path> {
 }
 
 /// A city of devices that report, with a ledger of what they were acknowledged.
-struct Traffic {
+pub struct Traffic {
     halt: watch::Sender<bool>,
     fleet: JoinHandle<()>,
     folder: PathBuf,
-    ledger: PathBuf,
+    pub ledger: PathBuf,
 }
 
 impl Traffic {
-    fn begin(address: &str, folder: &Path, lights: usize) -> Self {
+    pub fn begin(address: &str, folder: &Path, lights: usize) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let ledger = folder.join("ledger.csv");
         let (halt, halted) = watch::channel(false);
@@ -67,12 +65,12 @@ impl Traffic {
     }
 
     /// So many more acknowledged statuses.
-    async fn flows(&self) {
+    pub async fn flows(&self) {
         let before = lines(&self.ledger).len();
         until("statuses flow", &self.folder, async || lines(&self.ledger).len() >= before + STATUSES).await;
     }
 
-    async fn ends(self) {
+    pub async fn ends(self) {
         self.halt.send(true).expect("the fleet listens");
         self.fleet.await.expect("the fleet runs");
     }
@@ -80,7 +78,7 @@ impl Traffic {
 
 /// What the engine says of the file, read when nobody else has it.
 pub async fn is_whole(database: &Database) {
-    let store = SqliteStore::open_to_read(&database.url, false).await.expect("the database opens");
+    let store = database.open().await;
     assert_eq!(store.engine_findings().await.expect("a check"), Vec::<String>::new());
     store.close().await;
 }
@@ -186,13 +184,6 @@ async fn controller(address: &str) -> Controller {
     let mut device = Controller::new(router_to(address), Clock::system(0), "IMEI:351234567890123");
     device.configures().await.ok();
     device
-}
-
-/// How often one device is served is no question here.
-fn without_shares(command: &mut Command) {
-    for name in ["DEVICE_PER_SECOND", "DEVICE_BURST", "FLEET_PER_DEVICE_PER_SECOND"] {
-        command.env(format!("CCMS__LIMITS__{name}"), "100000");
-    }
 }
 
 /// Reports until the answer is of this kind.

@@ -16,7 +16,7 @@
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
 //! [`durability`], [`sealing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`], [`night`] (virtual
-//! time), [`ledger`], [`disk_faults`]
+//! time), [`ledger`], [`disk_faults`], [`upkeep`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -67,3 +67,4 @@ mod strangers;
 mod sync;
 mod tls;
 mod tokens;
+mod upkeep;

@@ -70,6 +70,13 @@ impl Drop for Server {
     }
 }
 
+/// How often one device is served is no question here.
+pub fn without_shares(command: &mut Command) {
+    for name in ["DEVICE_PER_SECOND", "DEVICE_BURST", "FLEET_PER_DEVICE_PER_SECOND"] {
+        command.env(format!("CCMS__LIMITS__{name}"), "100000");
+    }
+}
+
 /// A router that passes every request on to a server in another process, so that whoever speaks to one in this process can speak
 /// to that one, too.
 pub fn router_to(address: &str) -> Router {
