@@ -64,7 +64,17 @@ impl SqliteStore {
     /// in between (a device that hung up) must not leave the one writer with a transaction open that nobody commits.
     async fn begin(&self) -> StoreResult<Transaction<'static, Sqlite>> {
         let writer = self.writer.clone();
-        let begun = tokio::spawn(async move { writer.begin_with("BEGIN IMMEDIATE").await });
+        let begun = tokio::spawn(async move {
+            match writer.begin_with("BEGIN IMMEDIATE").await {
+                // SQLite took the last transaction back by itself, as it does on a full disk; the driver believes it open still,
+                // and would for ever.
+                Err(sqlx::Error::InvalidSavePointStatement) => {
+                    let _ = writer.acquire().await?.close().await;
+                    writer.begin_with("BEGIN IMMEDIATE").await
+                }
+                begun => begun,
+            }
+        });
         begun.await.map_err(StoreError::unavailable)?.map_err(failed)
     }
 }
