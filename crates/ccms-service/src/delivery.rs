@@ -155,8 +155,7 @@ impl Ccms {
         let now = self.now();
         let over: Vec<CommandChange> = {
             let live = self.live().read();
-            let expired = live.devices().flat_map(|d| &d.commands).filter(|c| c.command.is_expired(now));
-            expired.map(|c| change(&c.command, CommandState::Expired, now)).collect()
+            live.expired_commands(now).map(|c| change(c, CommandState::Expired, now)).collect()
         };
         if over.is_empty() {
             return;

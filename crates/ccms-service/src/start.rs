@@ -159,6 +159,8 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     for no in all {
         state.publish(no, now);
     }
+    // From here on somebody looks when a device was silent too long.
+    state.drifted(now);
     state.take_touched();
     Ok(Rebuilt { state, saved, position, pending: u32::try_from(pending.len()).unwrap_or(u32::MAX) })
 }

@@ -127,11 +127,11 @@ impl Ccms {
 
     /// Finds lights that went silent and commands whose time is over.
     pub async fn sweep(&self) {
-        let now = self.now();
-        let drifted = self.live().read().drifted(now);
-        if !drifted.is_empty() {
+        {
             let mut live = self.live().write();
-            drifted.into_iter().for_each(|no| live.touch(no));
+            // The clock is read under the lock: a moment before one that was drawn looks like a clock that was set back.
+            let now = self.now();
+            live.drifted(now).into_iter().for_each(|no| live.touch(no));
         }
         self.expire_commands().await;
         self.resize_budget();

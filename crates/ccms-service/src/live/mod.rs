@@ -6,13 +6,16 @@
 //! - `state`   the state, how it is read and how reports change it
 //! - `orders`  commands in it
 //! - `saved`   to the checkpoint and back
+//! - `silence` who was silent too long, and which commands' time is over, through the `wheel`
 //! - `feed`    numbered changes, for browsers
 pub(crate) mod feed;
 mod orders;
 mod saved;
+mod silence;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wheel;
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

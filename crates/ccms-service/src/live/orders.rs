@@ -10,7 +10,9 @@ impl State {
     pub fn put_command(&mut self, command: Command) {
         let (id, device_no, light_no) = (command.id.clone(), command.device_no, command.light_no);
         if let Some(device) = self.device_mut(device_no) {
+            let ends = (command.expires_at, id.clone());
             device.commands.push(LiveCommand { command, handed_out_at: None });
+            self.expiring.insert(ends);
             self.device_by_command.insert(id, device_no);
             self.touched.insert(light_no);
         }
@@ -38,6 +40,7 @@ impl State {
         let light_no = held.command.light_no;
         if !held.command.state.is_live() {
             let over = device.commands.remove(at).command;
+            self.expiring.remove(&(over.expires_at, id.clone()));
             self.device_by_command.remove(id);
             if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
                 self.note_executed(light_no, vec![over]);
@@ -52,8 +55,13 @@ impl State {
         let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
         let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
         let (id, light_no) = (command.id.clone(), command.light_no);
+        let ended = (device.commands[at].command.expires_at, id.clone());
         if command.state != device.commands[at].command.state {
             self.happened.push(Happening::Command(Box::new(command.clone())));
+        }
+        self.expiring.remove(&ended);
+        if command.state.is_live() {
+            self.expiring.insert((command.expires_at, id.clone()));
         }
         let Some(device) = self.device_mut(command.device_no) else { return };
         if command.state.is_live() {
@@ -66,6 +74,15 @@ impl State {
             }
         }
         self.touched.insert(light_no);
+    }
+
+    /// Commands whose time is over at `now`.
+    pub fn expired_commands(&self, now: UtcMillis) -> impl Iterator<Item = &Command> {
+        let over = self.expiring.iter().take_while(move |(at, _)| *at <= now);
+        over.filter_map(|(_, id)| {
+            let device = self.device(self.command_owner(id)?)?;
+            device.commands.iter().map(|c| &c.command).find(|c| c.id == *id)
+        })
     }
 
     /// Keeps the newest executed command of each type, of these and those that are known.

@@ -9,6 +9,7 @@ use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
 use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
 
+use super::wheel::Wheel;
 use crate::told::Happening;
 
 #[derive(Debug, Default)]
@@ -21,6 +22,14 @@ pub(crate) struct State {
     pub(super) light_by_id: HashMap<LightId, LightNo>,
     pub(super) device_by_id: HashMap<DeviceId, DeviceNo>,
     pub(super) device_by_command: HashMap<CommandId, DeviceNo>,
+    /// Commands in memory, in the order in which their time is over.
+    pub(super) expiring: BTreeSet<(UtcMillis, CommandId)>,
+    /// Devices by the time at which they will have been silent too long.
+    pub(super) silences: Wheel,
+    /// Whether [`State::drifted`] was asked once: until then nobody is filed.
+    pub(super) is_watching: bool,
+    /// The latest moment for which the map was drawn.
+    pub(super) drawn_at: Option<UtcMillis>,
     /// Lights that anything changed for since the feed last looked.
     pub(super) touched: BTreeSet<LightNo>,
     /// What else happened since then, in order.
@@ -37,7 +46,7 @@ pub(crate) struct LiveLight {
     /// The newest executed command of each type; `None` until somebody asks.
     pub executed: Option<Vec<Command>>,
     /// What the map was last told.
-    published: Option<(MarkState, u8)>,
+    pub(super) published: Option<(MarkState, u8)>,
 }
 
 #[derive(Debug)]
@@ -67,6 +76,13 @@ pub(crate) enum Drawn {
     Placed(Mark),
     /// Number, state and brightness.
     Changed((u32, MarkState, u8)),
+}
+
+impl LiveDevice {
+    /// The contact that its silence counts from, and the interval that was promised.
+    pub fn presence(&self) -> (Option<UtcMillis>, u32) {
+        (self.last_contact.map(|at| self.grace_contact.map_or(at, |grace| grace.max(at))), self.promised_interval_s)
+    }
 }
 
 impl LiveCommand {
@@ -141,11 +157,12 @@ impl State {
 
     /// What decides the light's colour.
     pub fn facts(&self, light: &LiveLight) -> LightFacts {
-        let device = self.device_of(light);
+        let (last_contact, promised_interval_s) =
+            self.device_of(light).map_or((None, limits::STATUS_INTERVAL_S), LiveDevice::presence);
         let latest = light.latest.as_ref().map(|row| &row.reading);
         LightFacts {
-            last_contact: device.and_then(|d| d.last_contact.max(d.grace_contact.filter(|_| d.last_contact.is_some()))),
-            promised_interval_s: device.map_or(limits::STATUS_INTERVAL_S, |d| d.promised_interval_s),
+            last_contact,
+            promised_interval_s,
             power_state: latest.and_then(|r| r.power_state),
             battery_percent: latest.and_then(|r| r.battery_percent),
             signal_percent: latest.and_then(|r| r.signal_percent),
@@ -227,10 +244,12 @@ impl State {
         // What comes a little out of order does not rewind it; a clock that was set back does.
         let ahead = device.last_contact.is_some_and(|last| last.since(at) > CLOCK_SET_BACK_MS);
         device.last_contact = if ahead { Some(at) } else { device.last_contact.max(Some(at)) };
-        if first {
+        // One that was silent too long is back.
+        if first || (self.is_watching && self.silences.is_out(no.0)) {
             self.touched.extend(&device.lights);
         }
         self.unsaved.extend(&device.lights);
+        self.file_silence(no);
     }
 
     /// A stored reading. It becomes the latest only if it is not older than what is there: late data never rewinds.
@@ -247,8 +266,12 @@ impl State {
         light.latest = Some(row.clone());
         self.touched.insert(row.light_no);
         self.unsaved.insert(row.light_no);
+        let promised_interval_s = light::next_status_s(row.reading.temperature_dc, row.reading.battery_percent);
         let Some(device) = self.device_mut(row.device_no) else { return Vec::new() };
-        device.promised_interval_s = light::next_status_s(row.reading.temperature_dc, row.reading.battery_percent);
+        if std::mem::replace(&mut device.promised_interval_s, promised_interval_s) != promised_interval_s {
+            self.look_soon(row.device_no);
+        }
+        let Some(device) = self.device(row.device_no) else { return Vec::new() };
         let confirmed = |c: &&LiveCommand| {
             c.command.light_no == row.light_no
                 && c.command.state == CommandState::Unverified
@@ -297,6 +320,7 @@ impl State {
     /// How the light is drawn now, if that differs from what the map was last told.
     pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<Drawn> {
         let looks = self.mark_state(self.light(no)?, now);
+        self.drawn_at = self.drawn_at.max(Some(now));
         let before = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?.published.replace(looks);
         match before {
             // The common case of a busy city: a report that changes nothing on the map.
@@ -304,11 +328,5 @@ impl State {
             Some(_) => Some(Drawn::Changed((no.0, looks.0, looks.1))),
             None => Some(Drawn::Placed(self.mark(self.light(no)?, now))),
         }
-    }
-
-    /// Lights whose drawing changed by the mere passing of time.
-    pub fn drifted(&self, now: UtcMillis) -> Vec<LightNo> {
-        let drifted = |l: &&LiveLight| l.published.is_some_and(|p| p != self.mark_state(l, now));
-        self.lights().filter(drifted).map(|l| l.record.no).collect()
     }
 }

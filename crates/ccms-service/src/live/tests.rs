@@ -128,6 +128,8 @@ fn a_command_lives_in_memory_until_it_is_over() {
     let asked = command(1, CommandState::Queued);
     let id = asked.id.clone();
     state.put_command(asked);
+    assert_eq!(state.expired_commands(NOW.plus_seconds(899)).count(), 0);
+    assert_eq!(state.expired_commands(NOW.plus_seconds(900)).map(|c| c.id.clone()).collect::<Vec<_>>(), [id.clone()]);
     let alive = |s: &State| s.mark(s.light(LIGHT).unwrap(), NOW).state.command_alive();
     assert!(alive(&state) && state.device(DEVICE).unwrap().commands[0].is_due(NOW));
     state.command_changed(&id, CommandEvent::Delivered, NOW);
@@ -138,6 +140,7 @@ fn a_command_lives_in_memory_until_it_is_over() {
     let ack = CommandEvent::Acknowledged { status: AckStatus::Executed, verified: true };
     state.command_changed(&id, ack, NOW);
     assert!(!alive(&state) && state.command_owner(&id).is_none());
+    assert_eq!(state.expired_commands(NOW.plus_seconds(900)).count(), 0, "it is over");
     state.command_changed(&id, ack, NOW);
 }
 
