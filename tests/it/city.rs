@@ -80,7 +80,9 @@ impl City {
             factory: config.enrolment.factory_key_file.as_deref().map(|f| FactoryKey::load(f).expect("a group key")),
         };
         // Tests count calls, and look themselves when they register beside the server.
-        let settings = Settings { new_lights_every_s: 3_600, ..config.settings() };
+        let mut settings = Settings { new_lights_every_s: 3_600, ..config.settings() };
+        // A few lights make several pieces.
+        settings.intake.checkpoint_piece_lights = 2;
         let ccms = Ccms::start(settings, clock.clone(), store.clone(), keys).await.expect("a start");
         let leptos = LeptosOptions::builder()
             .output_name("ccms")

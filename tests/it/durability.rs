@@ -164,6 +164,42 @@ on_both! {
         assert_eq!(city.operator().sees_mark("SL001").state.indicator(), Indicator::Yellow);
     }
 
+    /// The server is killed after any piece of the checkpoint, with reports between the pieces and behind them.
+    async fn wherever_a_checkpoint_is_interrupted_a_start_finds_the_same(engine) {
+        let mut city = City::open(engine).await;
+        let ids: Vec<String> = (10..15).map(|i| format!("IMEI:3512345678901{i}")).collect();
+        let mut devices = join_all(ids.iter().map(|id| city.claimed_device(id))).await;
+        let marks = |city: &City| (1..=5).map(|n| city.operator().sees_mark(&format!("SL00{n}"))).collect::<Vec<_>>();
+        // Three pieces and the position.
+        for passing in 0..=4 {
+            for (n, device) in devices.iter_mut().enumerate() {
+                city.waits(1);
+                device.reports(if (n + passing) % 2 == 0 { PowerState::On } else { PowerState::Off }).await.ok();
+            }
+            let before = city.ccms.saved_position();
+            city.store.fails_after(passing as i64);
+            city.ccms.checkpoint().await;
+            city.store.fails(false);
+            assert_eq!(city.ccms.saved_position() > before, passing == 4, "{passing} calls");
+            // Sent again after the failure: what was not saved then is in the log behind the position.
+            city.waits(1);
+            devices[0].reports(PowerState::On).await.ok();
+            let told = marks(&city);
+            city = city.crashes().await;
+            assert_eq!(marks(&city), told, "after {passing} calls");
+            assert_eq!(city.operator().sees("SL001").await.actual.unwrap().power_state, Some(PowerState::On));
+            devices = devices.iter().map(|device| city.meets(device)).collect();
+            // What failed is in the next one.
+            if passing == 2 {
+                city.ccms.checkpoint().await;
+                assert_eq!(city.ccms.saved_position(), city.store.inner().checkpoint().await.unwrap().0);
+                city = city.crashes().await;
+                assert_eq!(marks(&city), told);
+                devices = devices.iter().map(|device| city.meets(device)).collect();
+            }
+        }
+    }
+
     async fn a_change_reaches_whoever_watches(engine) {
         let city = City::open(engine).await;
         let mut device = city.claimed_device(DEVICE).await;

@@ -14,6 +14,7 @@ use crate::api_keys::RecentKeys;
 use crate::approval::Strangers;
 use crate::attempts::Attempts;
 use crate::breaker::Breaker;
+use crate::checkpoint::Checkpointing;
 use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::disk::Disk;
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub sealing: tokio::sync::Mutex<()>,
     /// Held while energy is summed up over many lights.
     pub summing: tokio::sync::Mutex<()>,
+    pub checkpointing: tokio::sync::Mutex<Checkpointing>,
     /// How far the checkpoint goes.
     pub saved: AtomicI64,
     pub stop: CancellationToken,
@@ -118,13 +120,13 @@ impl Ccms {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        self.checkpoint().await;
+        self.last_checkpoint().await;
         self.beats().await;
         self.0.store.close().await;
     }
 
     /// How far the checkpoint goes: a start does not need what is in the log before that.
-    pub(crate) fn saved_position(&self) -> LogPosition {
+    pub fn saved_position(&self) -> LogPosition {
         LogPosition(self.0.saved.load(Ordering::Acquire))
     }
 

@@ -40,6 +40,7 @@ mod broken;
 pub mod catalogue;
 mod ccms;
 pub mod chance;
+mod checkpoint;
 pub mod clock;
 mod commands;
 mod crowd;

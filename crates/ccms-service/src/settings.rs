@@ -87,6 +87,8 @@ pub struct Intake {
     pub batch_rows_max: usize,
     /// Distance between checkpoints of the latest state.
     pub checkpoint_every_s: i64,
+    /// Lights in one transaction of a checkpoint.
+    pub checkpoint_piece_lights: usize,
 }
 
 /// What is served to whom before the rest is refused. The defaults are twice and three times what the contract asks of a
@@ -116,7 +118,12 @@ impl Default for Settings {
             signature_required_models: Vec::new(),
             city: City { name: "City".into(), timezone: "UTC".into() },
             map: Map::default(),
-            intake: Intake { queue_requests_max: 16_384, batch_rows_max: 1_024, checkpoint_every_s: 60 },
+            intake: Intake {
+                queue_requests_max: 16_384,
+                batch_rows_max: 1_024,
+                checkpoint_every_s: 60,
+                checkpoint_piece_lights: 2_048,
+            },
             limits: Limits::default(),
             new_lights_every_s: 2,
             fixed_schedule: None,

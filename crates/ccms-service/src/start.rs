@@ -1,9 +1,10 @@
 //! Start: read people's and devices' records, the checkpoint and the log behind it, then begin to serve.
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use ccms_core::ids::LightNo;
-use ccms_store::{DeviceState, DynStore, LogPosition, StoreResult};
+use ccms_store::{DeviceState, DynStore, LogPosition, ReadingRow, StoreResult};
 use governor::clock::MonotonicClock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -109,6 +110,7 @@ impl Ccms {
             position,
             sealing: tokio::sync::Mutex::default(),
             summing: tokio::sync::Mutex::default(),
+            checkpointing: tokio::sync::Mutex::default(),
             saved: AtomicI64::new(saved.0),
             stop,
             tasks: tracker,
@@ -138,14 +140,16 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     store.lights().await?.into_iter().for_each(|l| state.put_light(l));
     let (saved, rows) = store.checkpoint().await?;
     let mut position = saved;
+    let key = |row: &ReadingRow| (row.reading.reported_at, row.dedupe, row.received_at);
+    let restored: HashMap<LightNo, _> =
+        rows.iter().filter_map(|row| Some((row.light_no, key(row.latest.as_ref()?)))).collect();
     rows.into_iter().for_each(|row| state.restore(row));
     loop {
         let page = store.log_after(position, REPLAY_PAGE_ROWS).await?;
         let Some((last, _)) = page.last() else { break };
         position = *last;
         for (_, row) in &page {
-            state.contact(row.device_no, row.received_at);
-            state.reading(row);
+            state.replay(row, restored.get(&row.light_no) == Some(&key(row)));
         }
         if page.len() < REPLAY_PAGE_ROWS as usize {
             break;

@@ -1,5 +1,4 @@
 //! What runs in the background. Each task waits for its own reason to act and stops with the system.
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ccms_core::command::CommandState;
@@ -63,7 +62,7 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         }
     });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();
-    every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint().await });
+    every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint_when_due().await });
     let confirming = ccms.clone();
     ccms.inner().tasks.spawn(async move {
         loop {
@@ -135,23 +134,6 @@ impl Ccms {
         }
         self.expire_commands().await;
         self.resize_budget();
-    }
-
-    /// Saves the latest state of every light that changed, with the log position it includes.
-    pub async fn checkpoint(&self) {
-        // The position first: rows that arrive in between are in the state too, and replaying them changes nothing.
-        let upto = *self.inner().position.borrow();
-        let rows = self.live().write().take_unsaved();
-        if rows.is_empty() && upto == self.saved_position() {
-            return;
-        }
-        match self.store().write_checkpoint(upto, &rows).await {
-            Ok(()) => self.inner().saved.store(upto.0, Ordering::Release),
-            Err(error) => {
-                tracing::error!(%error, lights = rows.len(), "the checkpoint was not written; the next one includes it");
-                self.live().write().still_unsaved(&rows);
-            }
-        }
     }
 
     /// Live commands by state, for logs and tests.

@@ -87,7 +87,7 @@ impl State {
 
     /// Keeps the newest executed command of each type, of these and those that are known.
     pub fn note_executed(&mut self, no: LightNo, commands: Vec<Command>) {
-        let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) else { return };
+        let Some(light) = self.light_mut(no) else { return };
         let known = light.executed.get_or_insert_default();
         for command in commands.into_iter().filter(|c| c.state == CommandState::Executed) {
             match known.iter_mut().find(|k| k.kind.command_type() == command.kind.command_type()) {
@@ -100,7 +100,7 @@ impl State {
 
     /// What was executed is not known after all.
     pub fn forget_executed(&mut self, no: LightNo) {
-        if let Some(light) = self.lights.get_mut((no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut) {
+        if let Some(light) = self.light_mut(no) {
             light.executed = None;
         }
     }

@@ -2,17 +2,49 @@
 use ccms_core::ids::LightNo;
 use ccms_core::limits;
 use ccms_core::time::UtcMillis;
-use ccms_store::CheckpointRow;
+use ccms_store::{CheckpointRow, ReadingRow};
 
 use super::state::State;
 
+/// What a start finds of a device's contact may be so much older than the contact was.
+pub(super) const CONTACT_COARSE_MS: i64 = 120_000;
+
 impl State {
-    pub fn take_unsaved(&mut self) -> Vec<CheckpointRow> {
-        let unsaved = std::mem::take(&mut self.unsaved);
-        unsaved.into_iter().filter_map(|no| self.checkpoint_row(no)).collect()
+    /// Lights that changed since the checkpoint, by number. Until its row is taken a light is not in the next such list.
+    pub fn take_unsaved(&mut self) -> Vec<LightNo> {
+        let contacts = self.take_unsaved_contacts();
+        contacts.into_iter().for_each(|no| self.mark_unsaved(no));
+        let mut unsaved = std::mem::take(&mut self.unsaved);
+        unsaved.sort_unstable();
+        unsaved.dedup();
+        unsaved
     }
 
-    fn checkpoint_row(&self, no: LightNo) -> Option<CheckpointRow> {
+    /// Lights whose device made contact that no log tells, by number.
+    pub fn take_unsaved_contacts(&mut self) -> Vec<LightNo> {
+        let devices = std::mem::take(&mut self.unsaved_contacts);
+        let mut lights: Vec<_> =
+            devices.into_iter().filter_map(|no| self.device(no)).flat_map(|d| &d.lights).copied().collect();
+        lights.sort_unstable();
+        lights.dedup();
+        lights
+    }
+
+    /// From here on the freshest contact counts as unsaved.
+    pub fn all_contacts_count(&mut self) {
+        for device in self.devices.iter_mut().flatten().filter(|d| d.last_contact > d.kept_contact) {
+            device.kept_contact = device.last_contact;
+            self.unsaved_contacts.push(device.record.no);
+        }
+    }
+
+    /// The states of these lights, which count as saved from here on.
+    pub fn rows_to_save(&mut self, lights: &[LightNo]) -> Vec<CheckpointRow> {
+        lights.iter().filter_map(|no| self.row_to_save(*no)).collect()
+    }
+
+    fn row_to_save(&mut self, no: LightNo) -> Option<CheckpointRow> {
+        self.light_mut(no)?.unsaved = false;
         let light = self.light(no)?;
         let device = self.device_of(light)?;
         Some(CheckpointRow {
@@ -23,21 +55,52 @@ impl State {
         })
     }
 
-    /// Puts rows back that could not be saved.
-    pub fn still_unsaved(&mut self, rows: &[CheckpointRow]) {
-        self.unsaved.extend(rows.iter().map(|r| r.light_no));
+    /// What a stored reading says of contact is in the log.
+    pub(super) fn note_kept_contact(&mut self, row: &ReadingRow) {
+        if let Some(device) = self.device_mut(row.device_no) {
+            device.kept_contact = device.kept_contact.max(Some(row.received_at));
+        }
     }
 
+    pub(super) fn mark_unsaved(&mut self, no: LightNo) {
+        if self.light_mut(no).is_some_and(|light| !std::mem::replace(&mut light.unsaved, true)) {
+            self.unsaved.push(no);
+        }
+    }
+
+    /// Puts lights back that could not be saved, whether or not their rows were taken.
+    pub fn still_unsaved(&mut self, lights: &[LightNo]) {
+        for no in lights {
+            if let Some(light) = self.light_mut(*no) {
+                light.unsaved = true;
+            }
+        }
+        self.unsaved.extend(lights);
+    }
+
+    /// A light's state as the checkpoint has it.
     pub fn restore(&mut self, row: CheckpointRow) {
-        let Some(light) = self.lights.get_mut((row.light_no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut)
-        else {
-            return;
-        };
+        let Some(light) = self.light_mut(row.light_no) else { return };
         light.latest = row.latest;
         if let Some(device) = light.record.device_no.and_then(|no| self.device_mut(no)) {
-            device.last_contact = device.last_contact.max(Some(row.last_contact));
-            device.promised_interval_s = row.promised_interval_s;
+            // Of several lights of one device, the row that was written last knows what was promised last.
+            if device.last_contact.is_none_or(|at| at <= row.last_contact) {
+                device.last_contact = Some(row.last_contact);
+                device.promised_interval_s = row.promised_interval_s;
+            }
+            device.kept_contact = device.last_contact;
         }
+    }
+
+    /// A row of the log behind the checkpoint. The light's row in the checkpoint may be newer than the position: `restored` says
+    /// whether this is the reading that it holds. That one was the latest after this row was taken, whatever came before.
+    pub fn replay(&mut self, row: &ReadingRow, restored: bool) {
+        self.note_kept_contact(row);
+        self.contact(row.device_no, row.received_at);
+        if restored && let Some(light) = self.light_mut(row.light_no) {
+            light.latest = None;
+        }
+        self.reading(row);
     }
 
     /// Gives every device that was online when the server was last alive a fresh wait.
@@ -45,8 +108,116 @@ impl State {
         let Some(last_alive) = self.devices().filter_map(|d| d.last_contact).max() else { return };
         for device in self.devices.iter_mut().flatten() {
             let window_s = limits::OFFLINE_AFTER_S.max(limits::OFFLINE_AFTER_INTERVALS * device.promised_interval_s);
-            if device.last_contact.is_some_and(|at| last_alive.since(at) <= i64::from(window_s) * 1000) {
+            let window_ms = i64::from(window_s) * 1000 + CONTACT_COARSE_MS;
+            if device.last_contact.is_some_and(|at| last_alive.since(at) <= window_ms) {
                 device.grace_contact = Some(now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ccms_core::ids::{DeviceId, DeviceNo, LightId};
+    use ccms_core::reading::Reading;
+    use ccms_store::{Curated, DeviceRecord, DeviceState, LightRecord, Reported};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: UtcMillis = UtcMillis::from_seconds(1_765_967_400);
+    const LIGHTS: u32 = 3;
+
+    fn device_of(light: u32) -> DeviceNo {
+        DeviceNo(light.div_ceil(2))
+    }
+
+    /// Lights 1 and 2 are one device's, light 3 another's.
+    fn street() -> State {
+        let mut state = State::default();
+        for no in [1, 2].map(DeviceNo) {
+            state.put_device(DeviceRecord {
+                no,
+                id: DeviceId::parse(&format!("D{}", no.0)).unwrap(),
+                state: DeviceState::Claimed,
+                epoch: 0,
+                token_used_gen: 0,
+                reclaim_until: None,
+                created_at: NOW,
+                claim_until: None,
+                claimed_at: Some(NOW),
+                attempts: 0,
+                first_attempt_at: None,
+                last_attempt_at: None,
+                reported: Reported::default(),
+            });
+        }
+        for no in 1..=LIGHTS {
+            let (id, device_no) = (LightId::numbered(no), Some(device_of(no)));
+            state.put_light(LightRecord {
+                no: LightNo(no),
+                id,
+                device_no,
+                curated: Curated::default(),
+                created_at: NOW,
+            });
+        }
+        state
+    }
+
+    fn taken(log: &[ReadingRow]) -> State {
+        let mut state = street();
+        for row in log {
+            state.contact(row.device_no, row.received_at);
+            state.reading(row);
+        }
+        state
+    }
+
+    /// Readings in the order of their arrival, several in a request, late ones, and some of clocks that nobody believes.
+    fn log() -> impl Strategy<Value = Vec<ReadingRow>> {
+        let reported = prop_oneof![4 => -90i64..1, 1 => 0i64..20_000, 1 => Just(-1_765_967_000i64)];
+        let one = (1..=LIGHTS, 0i64..3, reported, prop::option::of(0u32..200), any::<bool>());
+        prop::collection::vec(one, 1..24).prop_map(|all| {
+            let mut received_at = NOW;
+            let rows = all.into_iter().zip(0..).map(|((light, passed, ahead, uptime_s, low), seq)| {
+                received_at = received_at.plus_seconds(passed * 20);
+                let reported_at = received_at.plus_seconds(ahead / 20 * 20);
+                let battery_percent = Some(if low { 10 } else { 90 });
+                let mut reading =
+                    Reading { reported_at, seq: Some(seq), uptime_s, battery_percent, ..Reading::default() };
+                reading.judge_clock(received_at);
+                let (dedupe, device_no) = (reading.dedupe_key(), device_of(light));
+                ReadingRow { light_no: LightNo(light), device_no, received_at, dedupe, reading }
+            });
+            rows.collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        /// Killed between two pieces: the position is old, and each state is of some later moment.
+        #[test]
+        fn states_newer_than_the_position_lead_to_the_same(log in log(), cuts in prop::array::uniform4(any::<prop::sample::Index>())) {
+            let [position, pieces @ ..] = cuts.map(|cut| cut.index(log.len() + 1));
+            let mut restored = street();
+            let mut held = std::collections::HashMap::new();
+            for (no, piece) in (1..=LIGHTS).map(LightNo).zip(pieces) {
+                for row in taken(&log[..piece.max(position)]).rows_to_save(&[no]) {
+                    held.insert(no, row.latest.clone());
+                    restored.restore(row);
+                }
+            }
+            for row in &log[position..] {
+                restored.replay(row, held.get(&row.light_no) == Some(&Some(row.clone())));
+            }
+            let wanted = taken(&log);
+            for no in (1..=LIGHTS).map(LightNo) {
+                let (light, same) = (wanted.light(no).unwrap(), restored.light(no).unwrap());
+                prop_assert_eq!(&light.latest, &same.latest, "light {}", no.0);
+                let (device, same) = (wanted.device_of(light).unwrap(), restored.device_of(same).unwrap());
+                prop_assert_eq!(device.presence(), same.presence(), "device of light {}", no.0);
             }
         }
     }

@@ -9,6 +9,7 @@ use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
 use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
 
+use super::saved::CONTACT_COARSE_MS;
 use super::wheel::Wheel;
 use crate::told::Happening;
 
@@ -34,8 +35,10 @@ pub(crate) struct State {
     pub(super) touched: BTreeSet<LightNo>,
     /// What else happened since then, in order.
     pub(super) happened: Vec<Happening>,
-    /// Lights whose state the checkpoint does not have yet.
-    pub(super) unsaved: BTreeSet<LightNo>,
+    /// Lights whose state the checkpoint does not have yet; those that are marked so and not here are being written.
+    pub(super) unsaved: Vec<LightNo>,
+    /// Devices whose contact neither the checkpoint nor the log has.
+    pub(super) unsaved_contacts: Vec<DeviceNo>,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub(crate) struct LiveLight {
     pub executed: Option<Vec<Command>>,
     /// What the map was last told.
     pub(super) published: Option<(MarkState, u8)>,
+    /// The checkpoint does not have its state, and somebody will see to that.
+    pub(super) unsaved: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub(crate) struct LiveDevice {
     /// The highest generation of token that this run of the server issued to it.
     pub token_issued_gen: i64,
     pub last_contact: Option<UtcMillis>,
+    /// The last contact that a start would find, in the checkpoint or in the log.
+    pub kept_contact: Option<UtcMillis>,
     /// Stands in for contact after the server's own absence, so that it is not taken for the device's.
     pub grace_contact: Option<UtcMillis>,
     pub promised_interval_s: u32,
@@ -111,6 +118,10 @@ impl State {
 
     pub fn light(&self, no: LightNo) -> Option<&LiveLight> {
         self.lights.get(no.0.checked_sub(1)? as usize)?.as_ref()
+    }
+
+    pub(super) fn light_mut(&mut self, no: LightNo) -> Option<&mut LiveLight> {
+        self.lights.get_mut(no.0.checked_sub(1)? as usize)?.as_mut()
     }
 
     pub fn light_no(&self, id: &LightId) -> Option<LightNo> {
@@ -204,6 +215,7 @@ impl State {
                     lights: Vec::new(),
                     token_issued_gen: 0,
                     last_contact: None,
+                    kept_contact: None,
                     grace_contact: None,
                     promised_interval_s: limits::STATUS_INTERVAL_S,
                     commands: Vec::new(),
@@ -231,7 +243,7 @@ impl State {
                 light.record = record;
                 light.published = None;
             }
-            None => *slot = Some(LiveLight { record, latest: None, executed: None, published: None }),
+            None => *slot = Some(LiveLight { record, latest: None, executed: None, published: None, unsaved: false }),
         }
         self.touched.insert(no);
     }
@@ -248,24 +260,27 @@ impl State {
         if first || (self.is_watching && self.silences.is_out(no.0)) {
             self.touched.extend(&device.lights);
         }
-        self.unsaved.extend(&device.lights);
+        let fresh = |kept: UtcMillis| (-CONTACT_COARSE_MS..=CONTACT_COARSE_MS).contains(&at.since(kept));
+        if !device.kept_contact.is_some_and(fresh) {
+            device.kept_contact = device.last_contact;
+            self.unsaved_contacts.push(no);
+        }
         self.file_silence(no);
     }
 
     /// A stored reading. It becomes the latest only if it is not older than what is there: late data never rewinds.
     /// Answers the commands that it confirms.
     pub fn reading(&mut self, row: &ReadingRow) -> Vec<CommandId> {
-        let Some(light) = self.lights.get_mut((row.light_no.0 as usize).wrapping_sub(1)).and_then(Option::as_mut)
-        else {
-            return Vec::new();
-        };
+        // Whether or not it is news: what it says of contact leaves the log some day.
+        self.note_kept_contact(row);
+        self.mark_unsaved(row.light_no);
+        let Some(light) = self.light_mut(row.light_no) else { return Vec::new() };
         let is_news = |held: &ReadingRow| row.reading.supersedes(row.received_at, &held.reading, held.received_at);
         if !light.latest.as_ref().is_none_or(is_news) {
             return Vec::new();
         }
         light.latest = Some(row.clone());
         self.touched.insert(row.light_no);
-        self.unsaved.insert(row.light_no);
         let promised_interval_s = light::next_status_s(row.reading.temperature_dc, row.reading.battery_percent);
         let Some(device) = self.device_mut(row.device_no) else { return Vec::new() };
         if std::mem::replace(&mut device.promised_interval_s, promised_interval_s) != promised_interval_s {

@@ -168,9 +168,38 @@ fn the_checkpoint_takes_each_change_once_and_keeps_what_failed() {
     let mut state = one_light();
     state.contact(DEVICE, NOW);
     state.reading(&reading(NOW, PowerState::On));
-    let rows = state.take_unsaved();
+    assert_eq!(state.take_unsaved(), [LIGHT]);
+    state.reading(&reading(NOW.plus_seconds(1), PowerState::On));
+    assert_eq!(state.take_unsaved(), [], "it is being written");
+    let rows = state.rows_to_save(&[LIGHT]);
     assert_eq!((rows.len(), rows[0].last_contact), (1, NOW));
-    assert!(state.take_unsaved().is_empty());
-    state.still_unsaved(&rows);
-    assert_eq!(state.take_unsaved(), rows);
+    assert_eq!(state.take_unsaved(), []);
+    state.still_unsaved(&[LIGHT]);
+    state.reading(&reading(NOW.plus_seconds(2), PowerState::On));
+    assert_eq!(state.take_unsaved(), [LIGHT]);
+    state.rows_to_save(&[LIGHT]);
+    state.reading(&reading(NOW, PowerState::On));
+    assert_eq!(state.take_unsaved(), [LIGHT], "late, but a contact that only the log has");
+}
+
+#[test]
+fn polls_count_for_the_checkpoint_when_no_log_tells_of_them() {
+    let mut state = one_light();
+    state.contact(DEVICE, NOW);
+    assert_eq!(state.take_unsaved_contacts(), [LIGHT], "the first");
+    let mut stored = reading(NOW, PowerState::On);
+    stored.received_at = NOW.plus_seconds(100);
+    state.reading(&stored);
+    for seconds in [110, 220] {
+        state.contact(DEVICE, NOW.plus_seconds(seconds));
+    }
+    assert_eq!(state.take_unsaved_contacts(), [], "the reading said it");
+    for seconds in [230, 240] {
+        state.contact(DEVICE, NOW.plus_seconds(seconds));
+    }
+    assert_eq!(state.take_unsaved_contacts(), [LIGHT]);
+    state.contact(DEVICE, NOW.plus_seconds(250));
+    assert_eq!(state.take_unsaved_contacts(), []);
+    state.all_contacts_count();
+    assert_eq!(state.take_unsaved_contacts(), [LIGHT], "at a stop every one counts");
 }
