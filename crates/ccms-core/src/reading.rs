@@ -31,6 +31,11 @@ impl PowerState {
     }
 }
 
+/// What is kept of the hash in a dedupe key. Below zero, so that it never meets a `seq`, the key fits four bytes; with 32 bits it
+/// would be eight, in the row and again in its index. Two different readings of one light and one millisecond, neither with a
+/// `seq`, are taken for one once in 2³¹ cases.
+const DEDUPE_HASH_MASK: u64 = 0x7fff_ffff;
+
 /// What was wrong with a reading, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadingFlags(pub u32);
@@ -183,8 +188,12 @@ impl Reading {
         for flag in &self.error_flags {
             hash.bytes(flag.as_bytes());
         }
-        // Below zero, so that it can never meet a `seq`; 32 bits are plenty beside light and timestamp.
-        -1 - (hash.0 as u32 as i64)
+        -1 - (hash.0 & DEDUPE_HASH_MASK) as i64
+    }
+
+    /// A key as the database has it: earlier releases stored one bit more of the hash.
+    pub const fn dedupe_key_of(stored: i64) -> i64 {
+        if stored < 0 { -1 - ((-1 - stored) & DEDUPE_HASH_MASK as i64) } else { stored }
     }
 }
 
@@ -249,7 +258,12 @@ mod tests {
         assert_eq!(a.dedupe_key(), b.dedupe_key());
         b.energy_wh = Some(2);
         assert_ne!(a.dedupe_key(), b.dedupe_key());
-        assert!(a.dedupe_key() < 0);
+        assert!((i64::from(i32::MIN)..0).contains(&a.dedupe_key()));
+        for (stored, key) in
+            [(7, 7), (-1, -1), (-0x8000_0000, -0x8000_0000), (-0x8000_0001, -1), (-0x1_0000_0000, -0x8000_0000)]
+        {
+            assert_eq!(Reading::dedupe_key_of(stored), key);
+        }
         b.seq = Some(7);
         assert_eq!(b.dedupe_key(), 7);
     }

@@ -29,15 +29,16 @@ pub(crate) struct ReadingColumns {
 
 impl ReadingColumns {
     pub(crate) fn row(self, at: Row<'_>, light: LightNo) -> StoreResult<ReadingRow> {
+        let dedupe = Reading::dedupe_key_of(self.dedupe);
         Ok(ReadingRow {
             light_no: light,
             device_no: DeviceNo(at.number("device_no", self.device_no)?),
             received_at: self.received_at.0,
-            dedupe: self.dedupe,
+            dedupe,
             reading: Reading {
                 reported_at: self.reported_at.0,
                 // A message number is its own dedupe key; hashes are below zero.
-                seq: u32::try_from(self.dedupe).ok(),
+                seq: u32::try_from(dedupe).ok(),
                 light_id: None,
                 power_state: self.power_state.map(|p| power_state(at, p)).transpose()?,
                 brightness_percent: at.number_opt("brightness_percent", self.brightness_percent)?,

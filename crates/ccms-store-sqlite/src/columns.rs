@@ -29,6 +29,10 @@ pub(crate) struct ReadingColumns {
     pub flags: i64,
 }
 
+/// Stands for a device that has the number of its light, as most have: SQLite stores a zero in no bytes, and a number in one to
+/// three. No device has it.
+const SAME_NUMBER: u32 = 0;
+
 /// In the order in which [`bind`] binds them.
 pub(crate) const NAMES: &str = "device_no, reported_at, delay_ms, dedupe, power_state, brightness_percent, \
      temperature_dc, battery_percent, signal_percent, uptime_s, voltage_dv, current_ma, power_dw, frequency_chz, \
@@ -40,7 +44,7 @@ pub(crate) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 pub(crate) fn bind<'q>(query: Bound<'q>, row: &ReadingRow) -> Bound<'q> {
     let r = &row.reading;
     query
-        .bind(row.device_no.0)
+        .bind(if row.device_no.0 == row.light_no.0 { SAME_NUMBER } else { row.device_no.0 })
         .bind(r.reported_at.0)
         .bind(row.received_at.0.wrapping_sub(r.reported_at.0))
         .bind(row.dedupe)
@@ -71,15 +75,20 @@ fn error_flags_json(flags: &[Box<str>]) -> Option<String> {
 impl ReadingColumns {
     pub(crate) fn row(self, at: Row<'_>, light: LightNo) -> StoreResult<ReadingRow> {
         let reported_at = UtcMillis(self.reported_at);
+        let dedupe = Reading::dedupe_key_of(self.dedupe);
+        let device_no = match at.number("device_no", self.device_no)? {
+            SAME_NUMBER => light.0,
+            other => other,
+        };
         Ok(ReadingRow {
             light_no: light,
-            device_no: DeviceNo(at.number("device_no", self.device_no)?),
+            device_no: DeviceNo(device_no),
             received_at: UtcMillis(self.reported_at.wrapping_add(self.delay_ms)),
-            dedupe: self.dedupe,
+            dedupe,
             reading: Reading {
                 reported_at,
                 // A message number is its own dedupe key; hashes are below zero.
-                seq: u32::try_from(self.dedupe).ok(),
+                seq: u32::try_from(dedupe).ok(),
                 light_id: None,
                 power_state: self.power_state.map(|p| power_state(at, p)).transpose()?,
                 brightness_percent: at.number_opt("brightness_percent", self.brightness_percent)?,
