@@ -148,7 +148,7 @@ impl Ccms {
             scheduled: schedule.wants(Some(local)),
             schedule: Some(schedule),
             commanded: commands.iter().find(|c| c.state.is_live() || c.state == CommandState::Executed).cloned(),
-            actual: light.latest.as_ref().map(reading_view),
+            actual: light.latest().as_ref().map(reading_view),
             device: device.map(|d| DeviceView {
                 device_id: d.record.id.clone(),
                 firmware_version: d.record.reported.firmware_version.clone(),
@@ -222,7 +222,7 @@ fn hit(live: &State, light: &LiveLight, now: UtcMillis) -> LightHit {
         address: light.record.curated.address.clone(),
         indicator: facts.indicator(now),
         power_state: facts.power_state,
-        brightness_percent: light.latest.as_ref().and_then(|r| r.reading.brightness_percent),
+        brightness_percent: light.latest.as_ref().and_then(|r| r.brightness_percent()),
         last_contact: device.and_then(|d| d.last_contact),
         cause: facts.cause(now),
     }

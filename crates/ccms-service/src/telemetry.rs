@@ -176,8 +176,7 @@ impl Ccms {
         let live = self.live().read();
         let Some(device) = live.device(no) else { return (limits::STATUS_INTERVAL_S, limits::POLL_INTERVAL_S) };
         let latest = device.lights.first().and_then(|l| live.light(*l)).and_then(|l| l.latest.as_ref());
-        let (temperature, battery) =
-            latest.map_or((None, None), |row| (row.reading.temperature_dc, row.reading.battery_percent));
+        let (temperature, battery) = latest.map_or((None, None), |r| (r.temperature_dc(), r.battery_percent()));
         let urgent = device.commands.iter().any(|c| {
             c.command.priority == ccms_core::command::Priority::High
                 && c.command.state.is_pending()

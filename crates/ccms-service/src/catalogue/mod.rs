@@ -251,7 +251,7 @@ impl Ccms {
             record: light.record.clone(),
             device: device.map(|d| d.record.clone()),
             live: LiveView {
-                latest: light.latest.clone(),
+                latest: light.latest(),
                 last_seen: device.and_then(|d| d.last_contact),
                 online: facts.is_online(now),
                 indicator: facts.indicator(now),

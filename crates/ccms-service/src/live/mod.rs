@@ -6,12 +6,17 @@
 //! - `state`   the state, how it is read and how reports change it
 //! - `orders`  commands in it
 //! - `saved`   to the checkpoint and back
+//! - `latest`  a light's newest reading, packed; `names` numbers by id
 //! - `silence` who was silent too long, and which commands' time is over, through the `wheel`
 //! - `feed`    numbered changes, for browsers
 pub(crate) mod feed;
+mod latest;
+mod names;
 mod orders;
 mod saved;
 mod silence;
+#[cfg(test)]
+mod size;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_store::{CheckpointRow, ReadingRow};
 
+use super::latest::Latest;
 use super::state::State;
 
 /// What a start finds of a device's contact may be so much older than the contact was.
@@ -51,7 +52,7 @@ impl State {
             light_no: no,
             last_contact: device.last_contact?,
             promised_interval_s: device.promised_interval_s,
-            latest: light.latest.clone(),
+            latest: light.latest(),
         })
     }
 
@@ -81,7 +82,7 @@ impl State {
     /// A light's state as the checkpoint has it.
     pub fn restore(&mut self, row: CheckpointRow) {
         let Some(light) = self.light_mut(row.light_no) else { return };
-        light.latest = row.latest;
+        light.latest = row.latest.as_ref().map(Latest::new);
         if let Some(device) = light.record.device_no.and_then(|no| self.device_mut(no)) {
             // Of several lights of one device, the row that was written last knows what was promised last.
             if device.last_contact.is_none_or(|at| at <= row.last_contact) {

@@ -9,6 +9,8 @@ use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
 use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
 
+use super::latest::Latest;
+use super::names::Names;
 use super::saved::CONTACT_COARSE_MS;
 use super::wheel::Wheel;
 use crate::told::Happening;
@@ -20,8 +22,8 @@ pub(crate) struct State {
     pub(super) devices: Vec<Option<LiveDevice>>,
     /// See [`State::known_through`].
     known_through: u32,
-    pub(super) light_by_id: HashMap<LightId, LightNo>,
-    pub(super) device_by_id: HashMap<DeviceId, DeviceNo>,
+    light_names: Names,
+    device_names: Names,
     pub(super) device_by_command: HashMap<CommandId, DeviceNo>,
     /// Commands in memory, in the order in which their time is over.
     pub(super) expiring: BTreeSet<(UtcMillis, CommandId)>,
@@ -45,7 +47,7 @@ pub(crate) struct State {
 pub(crate) struct LiveLight {
     pub record: LightRecord,
     /// The newest reading in the order of time.
-    pub latest: Option<ReadingRow>,
+    pub latest: Option<Latest>,
     /// The newest executed command of each type; `None` until somebody asks.
     pub executed: Option<Vec<Command>>,
     /// What the map was last told.
@@ -85,6 +87,13 @@ pub(crate) enum Drawn {
     Changed((u32, MarkState, u8)),
 }
 
+impl LiveLight {
+    /// The newest reading in the order of time.
+    pub fn latest(&self) -> Option<ReadingRow> {
+        self.latest.as_ref().map(|latest| latest.row(self.record.no))
+    }
+}
+
 impl LiveDevice {
     /// The contact that its silence counts from, and the interval that was promised.
     pub fn presence(&self) -> (Option<UtcMillis>, u32) {
@@ -113,6 +122,27 @@ fn slot<T>(list: &mut Vec<Option<T>>, no: u32) -> &mut Option<T> {
     &mut list[index]
 }
 
+/// An entry of a list, which has an id.
+trait Named {
+    fn id(&self) -> &str;
+}
+
+impl Named for LiveLight {
+    fn id(&self) -> &str {
+        self.record.id.as_str()
+    }
+}
+
+impl Named for LiveDevice {
+    fn id(&self) -> &str {
+        self.record.id.as_str()
+    }
+}
+
+fn id_in<'a, T: Named>(list: &'a [Option<T>]) -> impl Fn(u32) -> Option<&'a str> {
+    |no| Some(list.get(no.checked_sub(1)? as usize)?.as_ref()?.id())
+}
+
 impl State {
     // ---- reading --------------------------------------------------------------------------------------------------
 
@@ -125,7 +155,7 @@ impl State {
     }
 
     pub fn light_no(&self, id: &LightId) -> Option<LightNo> {
-        self.light_by_id.get(id).copied()
+        self.light_names.find(id.as_str(), id_in(&self.lights)).map(LightNo)
     }
 
     /// No light has a higher number.
@@ -142,7 +172,7 @@ impl State {
     }
 
     pub fn device_no(&self, id: &DeviceId) -> Option<DeviceNo> {
-        self.device_by_id.get(id).copied()
+        self.device_names.find(id.as_str(), id_in(&self.devices)).map(DeviceNo)
     }
 
     pub fn lights(&self) -> impl Iterator<Item = &LiveLight> {
@@ -170,15 +200,15 @@ impl State {
     pub fn facts(&self, light: &LiveLight) -> LightFacts {
         let (last_contact, promised_interval_s) =
             self.device_of(light).map_or((None, limits::STATUS_INTERVAL_S), LiveDevice::presence);
-        let latest = light.latest.as_ref().map(|row| &row.reading);
+        let latest = light.latest.as_ref();
         LightFacts {
             last_contact,
             promised_interval_s,
             power_state: latest.and_then(|r| r.power_state),
-            battery_percent: latest.and_then(|r| r.battery_percent),
-            signal_percent: latest.and_then(|r| r.signal_percent),
-            temperature_dc: latest.and_then(|r| r.temperature_dc),
-            has_error_flags: latest.is_some_and(|r| !r.error_flags.is_empty()),
+            battery_percent: latest.and_then(Latest::battery_percent),
+            signal_percent: latest.and_then(Latest::signal_percent),
+            temperature_dc: latest.and_then(Latest::temperature_dc),
+            has_error_flags: latest.is_some_and(Latest::has_error_flags),
         }
     }
 
@@ -194,14 +224,14 @@ impl State {
         let alive = self.device_of(light).is_some_and(|d| {
             d.commands.iter().any(|c| c.command.light_no == light.record.no && c.command.state.is_live())
         });
-        let brightness = light.latest.as_ref().and_then(|r| r.reading.brightness_percent).unwrap_or(0);
+        let brightness = light.latest.as_ref().and_then(Latest::brightness_percent).unwrap_or(0);
         (MarkState::new(facts.indicator(now), facts.power_state, alive), brightness)
     }
 
     // ---- changing -------------------------------------------------------------------------------------------------
 
     pub fn put_device(&mut self, record: DeviceRecord) {
-        self.device_by_id.insert(record.id.clone(), record.no);
+        let (no, id) = (record.no, record.id.clone());
         let slot = slot(&mut self.devices, record.no.0);
         match slot {
             Some(device) => {
@@ -222,11 +252,12 @@ impl State {
                 });
             }
         }
+        self.device_names.put(id.as_str(), no.0, id_in(&self.devices));
     }
 
     pub fn put_light(&mut self, record: LightRecord) {
         let no = record.no;
-        self.light_by_id.insert(record.id.clone(), no);
+        let id = record.id.clone();
         // It may have moved from one controller to another.
         let before = self.light(no).and_then(|l| l.record.device_no).filter(|d| Some(*d) != record.device_no);
         if let Some(device) = before.and_then(|d| self.device_mut(d)) {
@@ -245,6 +276,7 @@ impl State {
             }
             None => *slot = Some(LiveLight { record, latest: None, executed: None, published: None, unsaved: false }),
         }
+        self.light_names.put(id.as_str(), no.0, id_in(&self.lights));
         self.touched.insert(no);
     }
 
@@ -276,10 +308,10 @@ impl State {
         self.mark_unsaved(row.light_no);
         let Some(light) = self.light_mut(row.light_no) else { return Vec::new() };
         let is_news = |held: &ReadingRow| row.reading.supersedes(row.received_at, &held.reading, held.received_at);
-        if !light.latest.as_ref().is_none_or(is_news) {
+        if !light.latest().as_ref().is_none_or(is_news) {
             return Vec::new();
         }
-        light.latest = Some(row.clone());
+        light.latest = Some(Latest::new(row));
         self.touched.insert(row.light_no);
         let promised_interval_s = light::next_status_s(row.reading.temperature_dc, row.reading.battery_percent);
         let Some(device) = self.device_mut(row.device_no) else { return Vec::new() };

@@ -65,7 +65,7 @@ fn command(n: u128, state: CommandState) -> Command {
 }
 
 fn power(state: &State) -> Option<PowerState> {
-    state.light(LIGHT).and_then(|l| l.latest.as_ref()).and_then(|r| r.reading.power_state)
+    state.light(LIGHT).and_then(|l| l.latest()).and_then(|r| r.reading.power_state)
 }
 
 #[test]
