@@ -171,6 +171,24 @@ pub(crate) async fn live(store: &PostgresStore) -> StoreResult<Vec<Command>> {
     .collect()
 }
 
+pub(crate) async fn live_of(store: &PostgresStore, devices: &[DeviceNo]) -> StoreResult<Vec<Command>> {
+    let devices: Vec<i64> = devices.iter().map(|no| no.0.into()).collect();
+    sqlx::query_as!(
+        CommandColumns,
+        r#"SELECT id, light_no, device_no, kind::text AS "kind!", priority, state, requested_by, reason, requested_at,
+             expires_at, delivered_at, unverified_at, finished_at, executed_at, detail
+         FROM commands WHERE device_no = ANY($1) AND state IN ('queued', 'delivered', 'unverified')
+         ORDER BY requested_at, no"#,
+        &devices
+    )
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .map(CommandColumns::command)
+    .collect()
+}
+
 pub(crate) async fn of_light(store: &PostgresStore, light: LightNo, limit: u32) -> StoreResult<Vec<Command>> {
     sqlx::query_as!(
         CommandColumns,

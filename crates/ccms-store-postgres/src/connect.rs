@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::{PostgresStore, failed};
+use crate::{PostgresStore, failed, sharing};
 
 /// Run under an advisory lock: of several processes that start together, one migrates and the others wait.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -23,20 +23,21 @@ impl PostgresStore {
     /// [`StoreError::Unusable`] when the URL cannot be read or the database has the schema of another release;
     /// [`StoreError::Unavailable`] when the server cannot be reached or refuses.
     pub async fn connect(url: &str) -> StoreResult<Self> {
+        let origin = sharing::new_origin();
         // The URL may hold a password: it stays out of the message.
         let options = PgConnectOptions::from_str(url)
             .map_err(|e| StoreError::Unusable(format!("the database URL cannot be read: {e}")))?
-            .application_name("ccms");
+            .application_name(&origin);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .min_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .map_err(failed)?;
         MIGRATIONS.run(&pool).await.map_err(not_migrated)?;
         warn_if_not_durable(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, options, origin })
     }
 }
 

@@ -17,6 +17,7 @@
 //! - `enqueue`      asking for commands; `commands`: what becomes of them
 //! - `alerts`       what wants a person's eye
 //! - `access`       `api_keys`, `answers` that may be asked for twice, and people's administration
+//! - `sharing`      several server processes: one lease, and notices of what each changed
 //! - `audit`        who did what, chained
 //!
 //! Transactions run at READ COMMITTED. Where two of them must not overlap they take a [`Lock`] first, always in the order
@@ -26,6 +27,7 @@ use ccms_core::command::Command;
 use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
 use ccms_core::time::UtcMillis;
 use ccms_store::*;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 mod absence;
@@ -50,6 +52,7 @@ mod readings;
 mod rollups;
 mod sealing;
 mod sessions;
+mod sharing;
 mod swap;
 mod text;
 mod upkeep;
@@ -58,6 +61,10 @@ mod uploads;
 /// A handle to one database. Its methods are those of [`Store`].
 pub struct PostgresStore {
     pool: PgPool,
+    /// For connections beside the pool.
+    options: PgConnectOptions,
+    /// This handle among all on the database; also the name of its connections.
+    origin: String,
 }
 
 impl PostgresStore {
@@ -105,6 +112,10 @@ impl Store for PostgresStore {
 
     async fn ping(&self) -> StoreResult<()> {
         connect::version(&self.pool).await.map(drop)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn close(&self) {

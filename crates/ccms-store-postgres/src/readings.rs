@@ -41,7 +41,8 @@ pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreR
              ORDER BY place
              ON CONFLICT DO NOTHING
              RETURNING id)
-           SELECT count(*) AS "rows!", min(id) AS first, max(id) AS last FROM stored"#,
+           SELECT count(*) AS "rows!", min(id) AS first, max(id) AS last,
+             (SELECT max(id) FROM energy_parameters) AS before FROM stored"#,
         &light_no,
         &c.device_no as _,
         &c.reported_at as _,
@@ -78,7 +79,8 @@ pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreR
         None => end_of_log(&mut tx).await?,
     };
     tx.commit().await.map_err(failed)?;
-    Ok(Appended { stored, upto })
+    // What a statement reads is as it was before what the same statement writes.
+    Ok(Appended { stored, before: LogPosition(new.before.unwrap_or(0)), upto })
 }
 
 async fn end_of_log(connection: &mut PgConnection) -> StoreResult<LogPosition> {

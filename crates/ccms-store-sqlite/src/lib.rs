@@ -16,6 +16,7 @@
 //! - `uploads`     log texts, unreadable messages, firmware reports
 //! - `alerts`      what is wrong
 //! - `commands`    commands and their changes of state; `orders` gives them and takes them back
+//! - `sharing`     the part of several processes, which this file never has
 //! - `audit`       who did what, chained
 //! - `failure`     which errors end the trust in the file
 //! - `bulk`        inserts of many rows, the only statements that are not checked when this crate is compiled
@@ -49,6 +50,7 @@ mod people;
 mod readings;
 mod rollups;
 mod sealing;
+mod sharing;
 mod swap;
 mod upkeep;
 mod uploads;

@@ -46,7 +46,7 @@ pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreRes
     };
     let upto = end_of_log(&mut tx).await?;
     tx.commit().await.map_err(failed)?;
-    Ok(Appended { stored, upto })
+    Ok(Appended { stored, before, upto })
 }
 
 /// The highest number in the log: every row that is added gets a higher one.

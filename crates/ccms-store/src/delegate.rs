@@ -137,6 +137,15 @@ macro_rules! delegate_store {
             fn sealed_after(after: (LightNo, Day), limit: u32) -> Vec<SealedDay>;
             fn copy_into(file: &std::path::Path) -> ();
         }
+        Sharing {
+            fn hold_lease(for_ms: u32) -> bool;
+            fn leave_lease() -> ();
+            fn notices() -> tokio::sync::mpsc::Receiver<Notice>;
+            fn tell_contacts(heard: &[(DeviceNo, UtcMillis)]) -> ();
+            fn devices_of(numbers: &[DeviceNo]) -> Vec<DeviceRecord>;
+            fn lights_of(numbers: &[LightNo]) -> Vec<LightRecord>;
+            fn live_commands_of(devices: &[DeviceNo]) -> Vec<Command>;
+        }
         Access {
             fn create_api_key(new: NewApiKey, audit: &AuditEntry) -> ApiKeyRecord;
             fn api_key(hash: &[u8; 32]) -> Option<ApiKeyRecord>;

@@ -24,6 +24,7 @@ mod records;
 mod rollups;
 mod sealing;
 mod upkeep;
+mod sharing;
 mod uploads;
 
 pub use access::*;
@@ -36,6 +37,7 @@ pub use records::*;
 pub use rollups::*;
 pub use sealing::*;
 pub use upkeep::*;
+pub use sharing::*;
 pub use uploads::*;
 
 /// A handle to whichever engine the database URL chose.
@@ -45,13 +47,18 @@ pub type DynStore = Arc<dyn Store>;
 /// one file each.
 #[async_trait]
 pub trait Store:
-    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Upkeep + Send + Sync + 'static
+    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Upkeep + Sharing + Send + Sync + 'static
 {
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;
 
     /// Answers when the database can read.
     async fn ping(&self) -> StoreResult<()>;
+
+    /// Whether several server processes may have this database open at the same time. What wraps a store says so itself.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Finishes what is under way and closes every connection.
     async fn close(&self);
@@ -206,6 +213,8 @@ pub struct LogPosition(pub i64);
 pub struct Appended {
     /// One per row of the batch: true when it was stored, false when it was there already.
     pub stored: Vec<bool>,
+    /// The last row that the log held before this batch (0 if none): nothing of anybody else lies between it and this batch.
+    pub before: LogPosition,
     /// The position of the last row of the log after this batch.
     pub upto: LogPosition,
 }

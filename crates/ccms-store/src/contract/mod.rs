@@ -14,6 +14,7 @@
 //! - [`sealing`]     days that leave the log for blocks
 //! - [`rollups`]     what they came to
 //! - [`upkeep`]      looking through everything
+//! - [`sharing`]     one lease, records by number
 //! - [`uploads`]     log texts, unreadable messages, firmware reports, suspect clocks
 //! - [`alerts`]      one per device, light and kind
 //! - [`commands`]    superseding and changes of state
@@ -41,6 +42,7 @@ pub mod readings;
 pub mod rollups;
 pub mod samples;
 pub mod sealing;
+pub mod sharing;
 pub mod swap;
 pub mod upkeep;
 pub mod uploads;
@@ -87,6 +89,7 @@ macro_rules! contract_tests {
                 of_many_sealers_one_wins;
             upkeep: a_new_database_is_whole_and_empty, everything_is_counted, blocks_page_by_light_and_day,
                 a_copy_is_of_an_embedded_database;
+            sharing: records_are_found_by_number, one_holds_the_lease;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
                 each_step_keeps_our_own_time, restarts_are_counted_by_controller,

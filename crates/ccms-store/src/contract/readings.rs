@@ -57,10 +57,10 @@ pub async fn a_row_is_stored_once(database: Arc<dyn Database>) {
     drop(store);
     let store = database.open().await;
     let nothing = store.append_readings(&[d.clone(), other_content]).await.unwrap();
-    assert_eq!(nothing, Appended { stored: vec![false, false], upto: second.upto });
+    assert_eq!(nothing, Appended { stored: vec![false, false], before: second.upto, upto: second.upto });
     assert_eq!(log(&*store).await, [a, b, c, d]);
     let empty = store.append_readings(&[]).await.unwrap();
-    assert_eq!(empty, Appended { stored: vec![], upto: second.upto });
+    assert_eq!(empty, Appended { stored: vec![], before: second.upto, upto: second.upto });
 }
 
 pub async fn positions_grow_and_the_log_pages(database: Arc<dyn Database>) {
