@@ -84,7 +84,13 @@ fn health_routes(ccms: &Ccms) -> Router {
 
 async fn ready(State(ccms): State<Ccms>) -> Response {
     if ccms.is_ready().await {
-        "ready\n".into_response()
+        // Of several processes on one database each says for itself whether it runs the background jobs, and how far behind
+        // the others it may be.
+        let member = ccms.membership().map(|m| {
+            let jobs = if m.leads { "leads" } else { "follows" };
+            format!("ready\n{jobs}, {} ms behind\n", m.behind.as_millis())
+        });
+        member.unwrap_or_else(|| "ready\n".to_owned()).into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
     }

@@ -16,13 +16,22 @@ pub struct Watched {
     /// One permit while appends may go through, none while they are held.
     appends: Semaphore,
     waiting: AtomicU64,
+    /// Whether other servers are on the database. Alone nothing is followed, so that calls can be counted.
+    shared: bool,
 }
 
 impl Watched {
     pub fn new(inner: DynStore) -> Self {
         let (calls, failing, left) = (AtomicU64::new(0), AtomicBool::new(false), AtomicI64::new(-1));
         let breaking = AtomicBool::new(false);
-        Self { inner, calls, failing, breaking, left, appends: Semaphore::new(1), waiting: AtomicU64::new(0) }
+        let (appends, waiting) = (Semaphore::new(1), AtomicU64::new(0));
+        Self { inner, calls, failing, breaking, left, appends, waiting, shared: false }
+    }
+
+    /// As [`Self::new`], beside others where the engine can have them.
+    pub fn beside_others(inner: DynStore) -> Self {
+        let shared = inner.is_shared();
+        Self { shared, ..Self::new(inner) }
     }
 
     /// The store itself, for what a test looks up.
@@ -87,6 +96,10 @@ delegate_store! { Watched {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.pass()?;
         self.inner.append_readings(rows).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
     async fn close(&self) {

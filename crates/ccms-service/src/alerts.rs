@@ -247,6 +247,18 @@ impl Ccms {
         }
     }
 
+    /// An alert that another process raised or moved. What was done to it last, it shows itself.
+    pub(crate) fn tell_alert_of_another(&self, alert: AlertRecord) {
+        let moved = alert.moved_at.is_some_and(|at| at >= alert.last_at);
+        let step = match alert.state {
+            AlertState::Resolved => AlertStep::Resolved,
+            AlertState::Acknowledged if moved => AlertStep::Acknowledged,
+            AlertState::Open if alert.count == 1 => AlertStep::Opened,
+            AlertState::Open | AlertState::Acknowledged => AlertStep::Repeated,
+        };
+        self.tell_watchers(step, alert);
+    }
+
     /// Marks what a screen shows as changed, unless it is only one more of what it shows, and tells other systems.
     fn tell_watchers(&self, step: AlertStep, alert: AlertRecord) {
         let mut live = self.live().write();

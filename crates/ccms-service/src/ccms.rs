@@ -26,6 +26,7 @@ use crate::live::feed::Feed;
 use crate::settings::Settings;
 use crate::silence::Absences;
 use crate::sun::CityTime;
+use crate::together::Together;
 use crate::waiting::Waiting;
 
 #[derive(Clone)]
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     pub recent_keys: RecentKeys,
     pub governor: Governor,
     pub position: Arc<watch::Sender<LogPosition>>,
+    pub together: Together,
     /// Held while days are sealed: two at once would only get in each other's way.
     pub sealing: tokio::sync::Mutex<()>,
     /// Held while energy is summed up over many lights.
@@ -120,7 +122,10 @@ impl Ccms {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        self.last_checkpoint().await;
+        if self.leads() {
+            self.last_checkpoint().await;
+        }
+        self.leave_lease().await;
         self.beats().await;
         self.0.store.close().await;
     }

@@ -95,6 +95,10 @@ impl Ccms {
 
     /// Records the first hand-over, then lets memory follow. Answers what is handed out.
     async fn hand_out(&self, device: DeviceNo, mut due: Vec<Command>, now: UtcMillis) -> StoreResult<Vec<Command>> {
+        if self.is_shared() {
+            let ended = self.ended_elsewhere(&due).await.inspect_err(|_| self.put_back(device, &due))?;
+            due.retain(|c| !ended.contains(&c.id));
+        }
         let first: Vec<CommandChange> = due
             .iter()
             .filter(|c| c.state == CommandState::Queued)
@@ -111,6 +115,20 @@ impl Ccms {
         let mut live = self.live().write();
         due.iter().for_each(|c| live.command_changed(&c.id, CommandEvent::Delivered, now));
         Ok(due)
+    }
+
+    /// What is handed out once more writes nothing, so nothing would say that another process ended it a moment ago.
+    async fn ended_elsewhere(&self, due: &[Command]) -> StoreResult<Vec<CommandId>> {
+        let mut again: Vec<CommandId> =
+            due.iter().filter(|c| c.state != CommandState::Queued).map(|c| c.id.clone()).collect();
+        self.follow_commands(&again).await?;
+        let live = self.live().read();
+        let pending = |id: &CommandId| {
+            let device = live.command_owner(id).and_then(|no| live.device(no));
+            device.is_some_and(|d| d.commands.iter().any(|c| c.command.id == *id && c.command.state.is_pending()))
+        };
+        again.retain(|id| !pending(id));
+        Ok(again)
     }
 
     /// Takes into memory what the store has of commands that had moved on there.

@@ -64,6 +64,10 @@ impl Ccms {
             return Err(self.refuse_foreign(&claims, path).await);
         }
         let now = self.now();
+        // Our own signature under what memory does not know yet: another process may have given it out a moment ago.
+        if self.is_shared() && !self.stands(path, &claims, now) {
+            self.take_device(path).await?;
+        }
         let (no, state, standing, newer) = {
             let live = self.live().read();
             let Some(device) = registered(&live, path) else { return Err(not_registered()) };
@@ -88,6 +92,13 @@ impl Ccms {
                 Err(self.refuse_known(no, Refusal::unauthorized(message)))
             }
         }
+    }
+
+    /// Whether memory lets these claims speak.
+    fn stands(&self, path: &DeviceId, claims: &TokenClaims, now: UtcMillis) -> bool {
+        let live = self.live().read();
+        let device = registered(&live, path).filter(|device| device.state == DeviceState::Claimed);
+        device.is_some_and(|device| self.standing(device, claims, now) == Standing::Good)
     }
 
     /// What a token says, if it is one of ours.

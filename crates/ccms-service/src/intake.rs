@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::crowd::next_batch;
 use crate::live::Live;
 use crate::metrics::{self, Stopwatch};
+use crate::together::after_own;
 
 /// Readings that may wait, for each request that may: most requests bring one, a sync up to 2,000.
 const ROWS_PER_REQUEST: usize = 16;
@@ -75,7 +76,9 @@ pub(crate) struct Writer {
     pub batch_rows_max: usize,
     /// Commands that a status confirmed, for whoever records that.
     pub confirmed: mpsc::UnboundedSender<CommandId>,
-    /// How far the log goes, for the checkpoint.
+    /// Other processes may append too.
+    pub shared: bool,
+    /// How far the log is known, for the checkpoint.
     pub position: Arc<watch::Sender<LogPosition>>,
 }
 
@@ -137,7 +140,8 @@ impl Writer {
                     let new = appended.stored.iter().filter(|s| **s).count();
                     metrics::committed(new, chunk.len() - new, watch.elapsed());
                     self.apply(chunk, &appended.stored);
-                    self.position.send_replace(appended.upto);
+                    let (before, upto) = (appended.before, appended.upto);
+                    self.position.send_if_modified(|at| after_own(at, before, upto, self.shared));
                     stored.extend(appended.stored);
                 }
                 Err(error) => {
@@ -161,6 +165,9 @@ impl Writer {
     fn apply(&self, rows: &[ReadingRow], stored: &[bool]) {
         let mut live = self.live.write();
         for (row, _) in rows.iter().zip(stored).filter(|(_, stored)| **stored) {
+            if self.shared {
+                live.contact_is_told(row.device_no, row.received_at);
+            }
             for id in live.reading(row) {
                 let _ = self.confirmed.send(id);
             }

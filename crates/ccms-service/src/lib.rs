@@ -28,6 +28,7 @@
 //!   and `acks` takes what devices say became of them
 //! - `queries`     what the screen asks
 //! - `sun`         when the city's lamps turn
+//! - `together`    several processes on one database: each follows the others, one runs the background jobs
 //! - `told`        steps of commands and alerts, for other systems that watch
 //! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
 mod acks;
@@ -70,6 +71,7 @@ mod sun;
 mod sync;
 mod tasks;
 mod telemetry;
+mod together;
 mod told;
 mod uploads;
 pub mod verify;
@@ -91,4 +93,5 @@ pub use refusal::Refusal;
 pub use sealing::{SealError, Sealed};
 pub use silence::Absences;
 pub use telemetry::StatusReceipt;
+pub use together::Membership;
 pub use told::{AlertStep, Told};

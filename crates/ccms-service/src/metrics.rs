@@ -27,6 +27,9 @@ const QUEUE_MAX: &str = "ccms_intake_queue_requests_max";
 const DEVICES: &str = "ccms_devices";
 const LIGHTS: &str = "ccms_lights";
 const WATCHERS: &str = "ccms_sse_watchers";
+const LEADS: &str = "ccms_lease_held";
+const BEHIND: &str = "ccms_follow_behind_seconds";
+const ROWS_BEHIND: &str = "ccms_follow_readings";
 
 /// Tells the recorder what each name means; once per process.
 pub fn describe() {
@@ -43,6 +46,13 @@ pub fn describe() {
     describe_gauge!(QUEUE_MAX, Unit::Count, "Requests that may wait for it; more are refused");
     describe_gauge!(DEVICES, Unit::Count, "Devices by state");
     describe_gauge!(LIGHTS, Unit::Count, "Lights by the colour of their indicator");
+    describe_gauge!(
+        LEADS,
+        Unit::Count,
+        "1 in the process that runs the background jobs, 0 in the others on its database"
+    );
+    describe_gauge!(BEHIND, Unit::Seconds, "Time since this process knew all that other processes had stored");
+    describe_gauge!(ROWS_BEHIND, Unit::Count, "Readings that the last look at what other processes stored brought");
     describe_gauge!(WATCHERS, Unit::Count, "Open event streams of browsers and other systems");
 }
 
@@ -124,6 +134,11 @@ impl Ccms {
         gauge!(QUEUE).set(waiting as f64);
         gauge!(QUEUE_MAX).set(max as f64);
         gauge!(WATCHERS).set(self.feed().watchers() as f64);
+        gauge!(LEADS).set(f64::from(u8::from(self.leads())));
+        if let Some(member) = self.membership() {
+            gauge!(BEHIND).set(member.behind.as_secs_f64());
+            gauge!(ROWS_BEHIND).set(member.rows_behind as f64);
+        }
     }
 }
 

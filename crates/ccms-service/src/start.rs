@@ -29,6 +29,7 @@ use crate::settings::Settings;
 use crate::silence::Absences;
 use crate::sun::{CityTime, UnknownTimezone};
 use crate::tasks;
+use crate::together::{self, Together};
 use crate::waiting::Waiting;
 
 /// Log rows read in one go at start.
@@ -62,12 +63,14 @@ impl Ccms {
         let position = Arc::new(watch::Sender::new(position));
         let (intake, jobs) = Intake::new(settings.intake.queue_requests_max);
         let (confirmed, confirmations) = mpsc::unbounded_channel();
+        let shared = store.is_shared();
         let writer = Writer {
             queue: jobs,
             store: store.clone(),
             live: live.clone(),
             batch_rows_max: settings.intake.batch_rows_max,
-            confirmed,
+            confirmed: confirmed.clone(),
+            shared,
             position: position.clone(),
         };
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
@@ -108,6 +111,7 @@ impl Ccms {
             recent_keys: RecentKeys::default(),
             governor,
             position,
+            together: Together::new(shared, confirmed),
             sealing: tokio::sync::Mutex::default(),
             summing: tokio::sync::Mutex::default(),
             checkpointing: tokio::sync::Mutex::default(),
@@ -116,6 +120,7 @@ impl Ccms {
             tasks: tracker,
         });
         ccms.resize_budget();
+        together::spawn(&ccms).await;
         tasks::spawn(&ccms, confirmations);
         Ok(ccms)
     }
@@ -157,6 +162,7 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     }
     store.live_commands().await?.into_iter().for_each(|c| state.put_command(c));
     let now = clock.now();
+    state.contacts_are_told();
     state.grant_grace(now);
     // The map fetches everything first; nothing has changed since then.
     let all: Vec<LightNo> = state.lights().map(|l| l.record.no).collect();

@@ -31,13 +31,17 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
     every(ccms, FEED_EVERY, |c| async move { c.publish_changes() });
     every(ccms, SWEEP_EVERY, |c| async move { c.sweep().await });
     every(ccms, SESSIONS_EVERY, |c| async move {
+        // What other processes wait for is counted in each.
+        c.forget_strangers().await;
+        if !c.leads() {
+            return;
+        }
         if let Err(error) = c.store().delete_expired_sessions(c.now()).await {
             tracing::warn!(%error, "old web sessions were not removed");
         }
         if let Err(error) = c.store().forget_answers(c.now().plus_seconds(-86_400)).await {
             tracing::warn!(%error, "old answers were not removed");
         }
-        c.forget_strangers().await;
     });
     every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
     every(ccms, RING_EVERY, |c| async move { c.look_at_keys() });
@@ -49,10 +53,15 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
     });
     every(ccms, MINUTE, |c| async move {
         c.beats().await;
-        c.release_silent().await;
+        if c.leads() {
+            c.release_silent().await;
+        }
         c.inner().breaker.sweep(c.now());
     });
     every(ccms, SEAL_EVERY, |c| async move {
+        if !c.leads() {
+            return;
+        }
         match c.seal().await {
             Ok(Sealed { days: 0, readings: 0, .. }) => {}
             Ok(done) => {
@@ -62,7 +71,11 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
         }
     });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();
-    every(ccms, Duration::from_secs(checkpoint_s), |c| async move { c.checkpoint_when_due().await });
+    every(ccms, Duration::from_secs(checkpoint_s), |c| async move {
+        if c.leads() {
+            c.checkpoint_when_due().await;
+        }
+    });
     let confirming = ccms.clone();
     ccms.inner().tasks.spawn(async move {
         loop {
@@ -77,7 +90,7 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
     });
 }
 
-fn every<F>(ccms: &Ccms, period: Duration, act: impl Fn(Ccms) -> F + Send + 'static)
+pub(crate) fn every<F>(ccms: &Ccms, period: Duration, act: impl Fn(Ccms) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send,
 {
@@ -132,7 +145,9 @@ impl Ccms {
             let now = self.now();
             live.drifted(now).into_iter().for_each(|no| live.touch(no));
         }
-        self.expire_commands().await;
+        if self.leads() {
+            self.expire_commands().await;
+        }
         self.resize_budget();
     }
 

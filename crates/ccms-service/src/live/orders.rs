@@ -1,16 +1,29 @@
 //! Commands in memory: those that are not over, by their device; and of each light what it did last.
 use ccms_core::command::{Command, CommandEvent, CommandState};
-use ccms_core::ids::{CommandId, LightNo};
+use ccms_core::ids::{CommandId, DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 
 use super::state::{LiveCommand, State};
 use crate::told::Happening;
+
+/// How far in its life a command is.
+const fn age(state: CommandState) -> u8 {
+    match state {
+        CommandState::Queued => 0,
+        CommandState::Delivered => 1,
+        CommandState::Unverified => 2,
+        _ => 3,
+    }
+}
 
 impl State {
     pub fn put_command(&mut self, command: Command) {
         let (id, device_no, light_no) = (command.id.clone(), command.device_no, command.light_no);
         if let Some(device) = self.device_mut(device_no) {
             let ends = (command.expires_at, id.clone());
+            device.command_steps += 1;
+            // Another task may have read it back from the database already.
+            device.commands.retain(|c| c.command.id != id);
             device.commands.push(LiveCommand { command, handed_out_at: None });
             self.expiring.insert(ends);
             self.device_by_command.insert(id, device_no);
@@ -22,6 +35,7 @@ impl State {
     pub fn command_changed(&mut self, id: &CommandId, event: CommandEvent, now: UtcMillis) {
         let Some(device) = self.command_owner(id).and_then(|no| self.device_mut(no)) else { return };
         let Some(at) = device.commands.iter().position(|c| c.command.id == *id) else { return };
+        device.command_steps += 1;
         let held = &mut device.commands[at];
         let mut told = None;
         if let Some(next) = held.command.state.after(event) {
@@ -54,6 +68,11 @@ impl State {
     pub fn command_is(&mut self, command: Command) {
         let Some(device) = self.command_owner(&command.id).and_then(|no| self.device_mut(no)) else { return };
         let Some(at) = device.commands.iter().position(|c| c.command.id == command.id) else { return };
+        if age(command.state) < age(device.commands[at].command.state) {
+            // Read before it came to where it is here.
+            return;
+        }
+        device.command_steps += 1;
         let (id, light_no) = (command.id.clone(), command.light_no);
         let ended = (device.commands[at].command.expires_at, id.clone());
         if command.state != device.commands[at].command.state {
@@ -65,7 +84,9 @@ impl State {
         }
         let Some(device) = self.device_mut(command.device_no) else { return };
         if command.state.is_live() {
-            device.commands[at].command = command;
+            let held = &mut device.commands[at];
+            held.handed_out_at = held.handed_out_at.max(command.delivered_at);
+            held.command = command;
         } else {
             device.commands.remove(at);
             self.device_by_command.remove(&id);
@@ -83,6 +104,26 @@ impl State {
             let device = self.device(self.command_owner(id)?)?;
             device.commands.iter().map(|c| &c.command).find(|c| c.id == *id)
         })
+    }
+
+    /// Commands of a device as the store has them, in order: those that ended and those that are alive. True when there is
+    /// one that was not known here.
+    pub fn commands_are(&mut self, no: DeviceNo, commands: Vec<Command>) -> bool {
+        let mut news = false;
+        for command in commands {
+            if self.command_owner(&command.id).is_some() {
+                self.command_is(command);
+            } else if command.state.is_live() && self.device(no).is_some() {
+                // Handed out by another process is handed out: it rests as long as if this one had done it.
+                let (id, handed_out_at) = (command.id.clone(), command.delivered_at);
+                self.happens(Happening::Command(Box::new(command.clone())));
+                self.put_command(command);
+                let held = self.device_mut(no).into_iter().flat_map(|d| &mut d.commands);
+                held.filter(|c| c.command.id == id).for_each(|c| c.handed_out_at = handed_out_at);
+                news = true;
+            }
+        }
+        news
     }
 
     /// Keeps the newest executed command of each type, of these and those that are known.

@@ -7,7 +7,7 @@ use ccms_core::light::{self, LightFacts};
 use ccms_core::limits;
 use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
-use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
+use ccms_store::{CommandChange, DeviceRecord, DeviceState, LightRecord, ReadingRow};
 
 use super::latest::Latest;
 use super::names::Names;
@@ -65,11 +65,15 @@ pub(crate) struct LiveDevice {
     pub last_contact: Option<UtcMillis>,
     /// The last contact that a start would find, in the checkpoint or in the log.
     pub kept_contact: Option<UtcMillis>,
+    /// The last contact that other processes know of, where there are any.
+    pub contact_told: Option<UtcMillis>,
     /// Stands in for contact after the server's own absence, so that it is not taken for the device's.
     pub grace_contact: Option<UtcMillis>,
     pub promised_interval_s: u32,
     /// Not over yet; few.
     pub commands: Vec<LiveCommand>,
+    /// Grows with every change of them, so that who read them elsewhere sees that they moved on meanwhile.
+    pub command_steps: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -246,9 +250,11 @@ impl State {
                     token_issued_gen: 0,
                     last_contact: None,
                     kept_contact: None,
+                    contact_told: None,
                     grace_contact: None,
                     promised_interval_s: limits::STATUS_INTERVAL_S,
                     commands: Vec::new(),
+                    command_steps: 0,
                 });
             }
         }
@@ -298,6 +304,47 @@ impl State {
             self.unsaved_contacts.push(no);
         }
         self.file_silence(no);
+    }
+
+    /// A sign of life that another process had, however late we learn of it.
+    pub fn heard_elsewhere(&mut self, no: DeviceNo, at: UtcMillis) {
+        let known = self.device(no).and_then(|d| d.last_contact);
+        if known.is_none_or(|known| known < at) {
+            self.contact(no, at);
+        }
+        self.contact_is_told(no, at);
+    }
+
+    /// The other processes know that a device was heard of then.
+    pub fn contact_is_told(&mut self, no: DeviceNo, at: UtcMillis) {
+        if let Some(device) = self.device_mut(no) {
+            device.contact_told = device.contact_told.max(Some(at));
+        }
+    }
+
+    /// What is known at the start came from what the others wrote.
+    pub fn contacts_are_told(&mut self) {
+        self.devices.iter_mut().flatten().for_each(|d| d.contact_told = d.last_contact);
+    }
+
+    /// A device as the database has it. Answers its number when that is news. One that merely asked to be let in is nobody here.
+    pub fn device_is(&mut self, record: DeviceRecord) -> Option<DeviceNo> {
+        let no = record.no;
+        let held = self.device(no).map(|d| &d.record);
+        if record.state == DeviceState::Pending || held == Some(&record) {
+            return None;
+        }
+        self.put_device(record);
+        let lights = self.device(no).map(|d| d.lights.clone()).unwrap_or_default();
+        self.touched.extend(lights);
+        Some(no)
+    }
+
+    /// A light as the database has it.
+    pub fn light_is(&mut self, record: LightRecord) {
+        if self.light(record.no).is_none_or(|l| l.record != record) {
+            self.put_light(record);
+        }
     }
 
     /// A stored reading. It becomes the latest only if it is not older than what is there: late data never rewinds.
