@@ -14,7 +14,7 @@ use ccms_service::clock::Clock;
 use ccms_service::keys::ring::OVERLAP_S;
 use ccms_service::keys::{FactoryKey, Keys, MasterKey, Ring};
 use ccms_service::settings::{EnrolmentMode, Settings};
-use ccms_store::{Day, LogPosition, ReadingRow};
+use ccms_store::{Day, DynStore, LogPosition, ReadingRow};
 use leptos::config::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 
@@ -68,12 +68,41 @@ impl City {
         city
     }
 
+    /// One that others may join on its database.
+    pub async fn shared(enrolment: EnrolmentMode) -> Self {
+        let mut database = Database::fresh(Engine::Postgres).await;
+        database.shared = true;
+        let mut config = config(enrolment);
+        config.limits.device_per_second = 1e6;
+        config.limits.device_burst = 1_000_000;
+        config.data_dir = database.folder.path().to_owned();
+        Self::start(config, Clock::manual(DOCUMENT_TIME), MasterKey::random(), database).await
+    }
+
+    /// One more server on the same database, with the same keys and the same time.
+    pub async fn neighbour(&self) -> Self {
+        let database = self.database.beside();
+        std::fs::copy(self.data_dir().join("token-keys"), database.folder.path().join("token-keys")).expect("its keys");
+        Self::start(self.config.clone(), self.clock.clone(), self.master.clone(), database).await
+    }
+
+    /// Its database, beside every server.
+    pub async fn opens_store(&self) -> DynStore {
+        self.database.open().await
+    }
+
+    /// Runs SQL in its database, beside every server.
+    pub async fn runs_sql(&self, sql: &str) {
+        self.database.runs(sql).await;
+    }
+
     async fn of(engine: Engine, enrolment: EnrolmentMode) -> Self {
         Self::configured(engine, enrolment, |_| {}).await
     }
 
     async fn start(config: Config, clock: Clock, master: MasterKey, database: Database) -> Self {
-        let store = Arc::new(Watched::new(database.open().await));
+        let store = database.open().await;
+        let store = Arc::new(if database.shared { Watched::beside_others(store) } else { Watched::new(store) });
         let keys = Keys {
             master: master.clone(),
             ring_file: Some(database.folder.path().join("token-keys")),

@@ -46,6 +46,8 @@ pub struct Database {
     /// Also where a server may keep its keys.
     pub folder: TempDir,
     dropped: Option<(PgConnectOptions, String)>,
+    /// Whether servers on it follow each other.
+    pub shared: bool,
 }
 
 impl Database {
@@ -54,7 +56,7 @@ impl Database {
         match engine {
             Engine::Sqlite => {
                 let url = format!("sqlite://{}", folder.path().join("ccms.db").display());
-                Self { url, folder, dropped: None }
+                Self { url, folder, dropped: None, shared: false }
             }
             Engine::Postgres => {
                 let server = postgres_server();
@@ -62,7 +64,7 @@ impl Database {
                 let name = unique_name();
                 run_sql(&options, format!("CREATE DATABASE {name}")).await.expect("making a database");
                 let url = with_database(&server, &name);
-                Self { url, folder, dropped: Some((options, name)) }
+                Self { url, folder, dropped: Some((options, name)), shared: false }
             }
         }
     }
@@ -70,11 +72,23 @@ impl Database {
     /// An SQLite file in a folder that is there; what else a server keeps is in a folder of its own.
     pub fn in_folder(place: &std::path::Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { url: format!("sqlite://{}", place.join("ccms.db").display()), folder, dropped: None }
+        Self { url: format!("sqlite://{}", place.join("ccms.db").display()), folder, dropped: None, shared: false }
+    }
+
+    /// The same database for one more server, with a folder of its own. It goes when the first one does.
+    pub fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { url: self.url.clone(), folder, dropped: None, shared: true }
+    }
+
+    /// Runs `sql` as somebody who has nothing to do with any server.
+    pub async fn runs(&self, sql: &str) {
+        let options = PgConnectOptions::from_str(&self.url).expect("a URL");
+        run_sql(&options, sql.to_owned()).await.expect("SQL");
     }
 
     pub async fn open(&self) -> DynStore {
-        if self.dropped.is_none() {
+        if self.url.starts_with("sqlite:") {
             Arc::new(SqliteStore::open(&self.url).await.expect("opening SQLite"))
         } else {
             Arc::new(PostgresStore::connect(&self.url).await.expect("connecting to PostgreSQL"))

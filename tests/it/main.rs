@@ -15,8 +15,8 @@
 //! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
-//! [`durability`], [`sealing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`], [`night`] (virtual
-//! time), [`ledger`], [`disk_faults`], [`upkeep`]
+//! [`durability`], [`sealing`], [`energy`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`],
+//! [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -61,6 +61,7 @@ mod reclaim;
 mod rights;
 mod rotation;
 mod sealing;
+mod sharing;
 mod sockets;
 mod status;
 mod strangers;

@@ -14,6 +14,8 @@ pub struct Settings {
     pub descriptors: Option<u32>,
     /// `127.0.0.1:0` unless said.
     pub listen: Option<&'static str>,
+    /// Where its files are; a folder of its own unless said.
+    pub data_dir: Option<std::path::PathBuf>,
 }
 
 pub struct Process {
@@ -95,7 +97,7 @@ fn spawn(settings: &Settings, folder: &TempDir) -> Child {
     }
     command
         .args(["serve", "--enrolment", "open", "--listen", settings.listen.unwrap_or("127.0.0.1:0"), "--data-dir"])
-        .arg(folder.path())
+        .arg(settings.data_dir.as_deref().unwrap_or(folder.path()))
         .env("CCMS__LOG__LEVEL", "warn")
         .envs(settings.environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
