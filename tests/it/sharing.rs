@@ -155,7 +155,10 @@ async fn a_report_to_one_is_seen_at_the_other_within_a_second() {
         let mut feed = listens(&one);
         one.waits(30);
         there.reports(power).await.ok();
-        hears(&mut feed, "the report", |change| change.concerns(light) && change.delta.is_some()).await;
+        hears(&mut feed, "the report", |change| {
+            change.concerns(light) && one.operator().sees_mark("SL001").state.power() == Some(power)
+        })
+        .await;
         assert_eq!(one.operator().sees("SL001").await.actual.unwrap().power_state, Some(power));
         assert_eq!(one.operator().sees_mark("SL001"), other.operator().sees_mark("SL001"));
     }
@@ -192,7 +195,7 @@ async fn commands_and_alerts_are_told_to_those_who_watch_either() {
 async fn a_device_approved_at_one_claims_at_the_other_and_speaks_to_either_at_once() {
     let (one, other) = pair(EnrolmentMode::Registered).await;
     let mut device = one.device(DEVICE);
-    device.configures().await.refused(403, "PENDING_APPROVAL");
+    device.configures().await.refused(400, "DEVICE_PENDING_APPROVAL");
     one.operator().approves(DEVICE).await;
     let mut there = other.device(DEVICE);
     there.configures().await.ok();
