@@ -198,8 +198,9 @@ async fn a_device_approved_at_one_claims_at_the_other_and_speaks_to_either_at_on
     device.configures().await.refused(400, "DEVICE_PENDING_APPROVAL");
     one.operator().approves(DEVICE).await;
     let mut there = other.device(DEVICE);
+    one.runs_sql(CUT).await;
     there.configures().await.ok();
-    // No time for a notice: the token itself says that there is something to know.
+    // No notice brought the claim: the token itself says that there is something to know.
     let mut here = one.meets(&there);
     here.reports(PowerState::On).await.ok();
     there.reports(PowerState::On).await.ok();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ccms_core::command::Command;
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
-use ccms_store::{DeviceRecord, LightRecord, Notice, Sharing, StoreResult};
+use ccms_store::{DeviceRecord, LightRecord, Notice, Notices, Sharing, StoreResult};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::mpsc;
 
@@ -62,7 +62,7 @@ impl Sharing for PostgresStore {
         Ok(())
     }
 
-    async fn notices(&self) -> StoreResult<mpsc::Receiver<Notice>> {
+    async fn notices(&self) -> StoreResult<Notices> {
         let (notices, receiver) = mpsc::channel(NOTICES_WAITING);
         let (options, origin) = (self.options.clone(), self.origin.clone());
         tokio::spawn(async move {

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use ccms_core::command::Command;
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
-use ccms_store::{DeviceRecord, LightRecord, Notice, Sharing, StoreResult};
+use ccms_store::{DeviceRecord, LightRecord, Notices, Sharing, StoreResult};
 use tokio::sync::mpsc;
 
 use crate::{SqliteStore, commands, devices, failed, lights};
@@ -18,7 +18,7 @@ impl Sharing for SqliteStore {
         Ok(())
     }
 
-    async fn notices(&self) -> StoreResult<mpsc::Receiver<Notice>> {
+    async fn notices(&self) -> StoreResult<Notices> {
         Ok(mpsc::channel(1).1)
     }
 

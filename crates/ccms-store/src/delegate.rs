@@ -140,7 +140,7 @@ macro_rules! delegate_store {
         Sharing {
             fn hold_lease(for_ms: u32) -> bool;
             fn leave_lease() -> ();
-            fn notices() -> tokio::sync::mpsc::Receiver<Notice>;
+            fn notices() -> Notices;
             fn tell_contacts(heard: &[(DeviceNo, UtcMillis)]) -> ();
             fn devices_of(numbers: &[DeviceNo]) -> Vec<DeviceRecord>;
             fn lights_of(numbers: &[LightNo]) -> Vec<LightRecord>;

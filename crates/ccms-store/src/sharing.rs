@@ -20,7 +20,7 @@ pub trait Sharing {
     /// What is changed in the database from here on. [`Notice::Everything`] comes first, and again whenever something may
     /// have been missed. Changes of commands and alerts by this very handle are left out: who made them knows. Those of
     /// devices and lights are not, because several tasks write them and the last notice brings what the last one wrote.
-    async fn notices(&self) -> StoreResult<mpsc::Receiver<Notice>>;
+    async fn notices(&self) -> StoreResult<Notices>;
     /// Tells the other processes when devices were last heard of. Kept nowhere. It is also how this handle notices that it
     /// hears nothing any more, so it is called again and again, with nothing to tell if need be.
     async fn tell_contacts(&self, heard: &[(DeviceNo, UtcMillis)]) -> StoreResult<()>;
@@ -32,6 +32,9 @@ pub trait Sharing {
     /// Commands of these devices whose state is live, oldest first.
     async fn live_commands_of(&self, devices: &[DeviceNo]) -> StoreResult<Vec<Command>>;
 }
+
+/// Where notices arrive.
+pub type Notices = mpsc::Receiver<Notice>;
 
 /// What another process changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -203,3 +203,49 @@ fn polls_count_for_the_checkpoint_when_no_log_tells_of_them() {
     state.all_contacts_count();
     assert_eq!(state.take_unsaved_contacts(), [LIGHT], "at a stop every one counts");
 }
+
+#[test]
+fn what_another_process_wrote_is_taken_once_and_nothing_goes_back() {
+    let mut state = one_light();
+    let delivered = |n| Command { delivered_at: Some(NOW), ..command(n, CommandState::Delivered) };
+    assert!(state.commands_are(DEVICE, vec![delivered(1), command(2, CommandState::Queued)]));
+    assert_eq!(state.take_happened().len(), 2);
+    assert!(!state.commands_are(DEVICE, vec![delivered(1), command(2, CommandState::Queued)]), "no news");
+    assert!(state.take_happened().is_empty());
+    let due = |state: &State, at| {
+        let held = state.device(DEVICE).unwrap().commands.iter();
+        held.filter(|c| c.is_due(at)).map(|c| c.command.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&state, NOW.plus_seconds(1)), [CommandId::from_random(2)], "the other was handed out there");
+    assert_eq!(due(&state, NOW.plus_seconds(10)).len(), 2);
+
+    // Read before it was handed out here.
+    let steps = state.device(DEVICE).unwrap().command_steps;
+    state.command_changed(&CommandId::from_random(2), CommandEvent::Delivered, NOW);
+    assert!(state.device(DEVICE).unwrap().command_steps > steps, "who read it elsewhere sees that it moved on");
+    state.commands_are(DEVICE, vec![command(2, CommandState::Queued)]);
+    let states: Vec<_> = state.device(DEVICE).unwrap().commands.iter().map(|c| c.command.state).collect();
+    assert_eq!(states, [CommandState::Delivered; 2]);
+    // Queued here while it was read back already.
+    state.put_command(command(2, CommandState::Queued));
+    assert_eq!(state.device(DEVICE).unwrap().commands.len(), 2);
+    state.commands_are(DEVICE, vec![command(1, CommandState::Executed), command(3, CommandState::Expired)]);
+    assert_eq!(state.device(DEVICE).unwrap().commands.len(), 1, "what is over leaves, and does not come");
+}
+
+#[test]
+fn contacts_elsewhere_rewind_nothing_and_are_not_told_back() {
+    let mut state = one_light();
+    state.contact(DEVICE, NOW);
+    // Followed late: no clock was set back.
+    state.heard_elsewhere(DEVICE, NOW.plus_seconds(-3_600));
+    assert_eq!(state.device(DEVICE).unwrap().last_contact, Some(NOW));
+    state.heard_elsewhere(DEVICE, NOW.plus_seconds(5));
+    let device = state.device(DEVICE).unwrap();
+    assert_eq!((device.last_contact, device.contact_told), (Some(NOW.plus_seconds(5)), Some(NOW.plus_seconds(5))));
+
+    let record = device.record.clone();
+    assert_eq!(state.device_is(record.clone()), None, "as it was");
+    assert_eq!(state.device_is(DeviceRecord { state: DeviceState::Pending, ..record.clone() }), None);
+    assert_eq!(state.device_is(DeviceRecord { epoch: 1, ..record }), Some(DEVICE));
+}
