@@ -31,17 +31,16 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
     every(ccms, FEED_EVERY, |c| async move { c.publish_changes() });
     every(ccms, SWEEP_EVERY, |c| async move { c.sweep().await });
     every(ccms, SESSIONS_EVERY, |c| async move {
-        // What other processes wait for is counted in each.
+        if c.leads() {
+            if let Err(error) = c.store().delete_expired_sessions(c.now()).await {
+                tracing::warn!(%error, "old web sessions were not removed");
+            }
+            if let Err(error) = c.store().forget_answers(c.now().plus_seconds(-86_400)).await {
+                tracing::warn!(%error, "old answers were not removed");
+            }
+        }
+        // Each process counts for itself who waits.
         c.forget_strangers().await;
-        if !c.leads() {
-            return;
-        }
-        if let Err(error) = c.store().delete_expired_sessions(c.now()).await {
-            tracing::warn!(%error, "old web sessions were not removed");
-        }
-        if let Err(error) = c.store().forget_answers(c.now().plus_seconds(-86_400)).await {
-            tracing::warn!(%error, "old answers were not removed");
-        }
     });
     every(ccms, api_keys::FORGET_EVERY, |c| async move { c.inner().recent_keys.forget() });
     every(ccms, RING_EVERY, |c| async move { c.look_at_keys() });
