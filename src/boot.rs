@@ -69,7 +69,9 @@ pub async fn start_service(config: &Config) -> anyhow::Result<Ccms> {
     let keys = keys(config)?;
     let store = open_store(config).await?;
     store.settle().await.context("writing what an earlier run left in the journal into the database")?;
-    Ok(Ccms::start(config.settings(), config.clock(), store, keys).await?)
+    let mut settings = config.settings();
+    settings.storage.shelf = Some(config.shelf()?);
+    Ok(Ccms::start(settings, config.clock(), store, keys).await?)
 }
 
 fn keys(config: &Config) -> anyhow::Result<Keys> {

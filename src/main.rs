@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => ccms::cli::backup(&config, &args),
         Command::Restore(args) => ccms::cli::restore(&config, &args),
         Command::Verify(args) => ccms::cli::verify(&config, &args),
+        Command::Archive(command) => ccms::cli::archive(&config, &command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //!
 //! - `admin`    people who sign in
 //! - `api_key`  keys with which other systems use the REST API
+//! - `archive`  days that are long over, in files
 //! - `audit`    who did what, and whether the record is whole
 //! - `backup`   everything in one folder, `restore` puts it back, `verify` looks whether all is whole
 //! - `device`   controllers
@@ -20,6 +21,7 @@ use crate::config::Config;
 
 mod admin;
 mod api_key;
+mod archive;
 mod audit;
 mod backup;
 mod device;
@@ -29,6 +31,7 @@ mod verify;
 
 pub use admin::{AdminCommand, admin};
 pub use api_key::{ApiKeyCommand, api_key};
+pub use archive::{ArchiveCommand, archive};
 pub use audit::{AuditCommand, audit};
 pub use backup::{BackupArgs, backup};
 pub use device::{DeviceCommand, device};
@@ -76,6 +79,9 @@ pub enum Command {
     /// Look through everything that is kept: structures, audit log, blocks, log, checkpoint. Ends with an error when something is
     /// wrong; works beside a running server.
     Verify(VerifyArgs),
+    /// List, check or bring back days that were moved to Parquet files; works beside a running server.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
 }
 
 #[derive(Debug, Args, Clone, Default)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ccms_core::schedule::Schedule;
+use ccms_service::archiving::shelf::Shelf;
 use ccms_service::clock::Clock;
 use ccms_service::settings::{self, EnrolmentMode, ServiceArea, Settings};
 
@@ -92,6 +93,18 @@ impl Config {
                  device that keeps to its contract needs 2, 20 and 0.3"
             );
         }
+        let (archive, delete) = (self.storage.archive_after_days, self.storage.delete_archive_after_days);
+        if delete > 0 && delete <= archive {
+            bail!(
+                "storage.delete_archive_after_days = {delete} would delete what storage.archive_after_days = {archive} has not \
+                 archived yet; it is the greater of the two, or 0 to keep everything"
+            );
+        }
+        if let Some(url) = &self.storage.archive_url
+            && !["file:///", "s3://"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            bail!("storage.archive_url begins with file:/// or s3://");
+        }
         Ok(())
     }
 
@@ -111,6 +124,18 @@ impl Config {
     /// The keys that sign device tokens.
     pub fn token_keys_file(&self) -> PathBuf {
         self.data_dir.join("token-keys")
+    }
+
+    /// Where the files of archived days are.
+    ///
+    /// # Errors
+    /// It cannot be reached, or made.
+    pub fn shelf(&self) -> anyhow::Result<Shelf> {
+        let shelf = match &self.storage.archive_url {
+            Some(url) => Shelf::open(url),
+            None => Shelf::folder(&self.data_dir.join("archive")),
+        };
+        shelf.context("opening the archive")
     }
 
     pub fn clock(&self) -> Clock {
@@ -139,6 +164,11 @@ impl Config {
                 device_per_second: self.limits.device_per_second,
                 device_burst: self.limits.device_burst,
                 fleet_per_device_per_second: self.limits.fleet_per_device_per_second,
+            },
+            storage: settings::Storage {
+                archive_after_days: self.storage.archive_after_days,
+                delete_archive_after_days: self.storage.delete_archive_after_days,
+                shelf: None,
             },
             fixed_schedule: fixed.map(|(sunrise_time, sunset_time)| Schedule {
                 enabled: true,
@@ -189,6 +219,17 @@ mod tests {
         assert!(config.check().is_err());
         config.enrolment.open_off_loopback = true;
         assert!(config.check().is_ok());
+    }
+
+    #[test]
+    fn nothing_is_deleted_before_it_is_archived() {
+        let mut config = Config::default();
+        for (archive, delete, good) in [(30, 0, true), (30, 30, false), (30, 31, true), (0, 1, true), (5, 3, false)] {
+            (config.storage.archive_after_days, config.storage.delete_archive_after_days) = (archive, delete);
+            assert_eq!(config.check().is_ok(), good, "{archive} {delete}");
+        }
+        config.storage = Storage { archive_url: Some("archive".into()), ..Storage::default() };
+        assert!(config.check().is_err());
     }
 
     #[test]

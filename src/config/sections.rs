@@ -22,6 +22,7 @@ pub struct Config {
     pub clock: ClockConfig,
     pub log: Log,
     pub limits: Limits,
+    pub storage: Storage,
     pub site: Site,
     pub mqtt: Mqtt,
     pub tls: Option<Tls>,
@@ -122,6 +123,17 @@ pub struct Limits {
     pub fleet_per_device_per_second: f64,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Days older than this many leave the database for Parquet files; 0: never.
+    pub archive_after_days: u32,
+    /// Files older than this many days are deleted for good; 0: never.
+    pub delete_archive_after_days: u32,
+    /// `file:///folder`, or `s3://bucket/prefix` where that was built in; by default `archive` in the data directory.
+    pub archive_url: Option<String>,
+}
+
 /// Without it the server speaks plain HTTP.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,6 +186,7 @@ impl Default for Config {
             clock: ClockConfig::default(),
             log: Log::default(),
             limits: Limits::default(),
+            storage: Storage::default(),
             site: Site::default(),
             mqtt: Mqtt::default(),
             tls: None,
@@ -197,6 +210,13 @@ impl Default for ScheduleConfig {
 impl Default for Log {
     fn default() -> Self {
         Self { format: "text".into(), level: "info".into() }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let settings::Storage { archive_after_days, delete_archive_after_days, .. } = settings::Storage::default();
+        Self { archive_after_days, delete_archive_after_days, archive_url: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace, and the crates of the workspace it may be built on. Tests of a crate may use more.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("ccms-core", &[]),
     ("ccms-device", &["ccms-core"]),
     ("ccms-fleet", &["ccms-core", "ccms-device"]),
@@ -14,7 +14,8 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("ccms-store-sqlite", &["ccms-core", "ccms-store"]),
     ("ccms-store-postgres", &["ccms-core", "ccms-store"]),
     ("ccms-block", &["ccms-core", "ccms-store"]),
-    ("ccms-service", &["ccms-block", "ccms-core", "ccms-store"]),
+    ("ccms-archive", &["ccms-core", "ccms-store"]),
+    ("ccms-service", &["ccms-archive", "ccms-block", "ccms-core", "ccms-store"]),
     // Only its server half may use the service; see the test of its features.
     ("ccms-app", &["ccms-core", "ccms-service"]),
     ("ccms", &["ccms-core", "ccms-store", "ccms-store-sqlite", "ccms-store-postgres", "ccms-service", "ccms-app"]),

@@ -10,17 +10,20 @@ use ccms::router;
 use ccms_core::ids::LightNo;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_service::Ccms;
+use ccms_service::archiving::shelf::Shelf;
 use ccms_service::clock::Clock;
 use ccms_service::keys::ring::OVERLAP_S;
 use ccms_service::keys::{FactoryKey, Keys, MasterKey, Ring};
 use ccms_service::settings::{EnrolmentMode, Settings};
 use ccms_store::{Day, DynStore, LogPosition, ReadingRow};
 use leptos::config::LeptosOptions;
+use object_store::local::LocalFileSystem;
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::Controller;
 use crate::database::{Database, Engine};
 use crate::operator::Operator;
+use crate::shelf::FailingShelf;
 use crate::watched::Watched;
 
 /// 2025-12-17T10:30:05Z, when the document's device is answered.
@@ -33,6 +36,7 @@ pub struct City {
     pub clock: Clock,
     pub router: Router,
     pub store: Arc<Watched>,
+    pub shelf: Arc<FailingShelf>,
     pub config: Config,
     master: MasterKey,
     database: Database,
@@ -112,13 +116,17 @@ impl City {
         let mut settings = Settings { new_lights_every_s: 3_600, ..config.settings() };
         // A few lights make several pieces.
         settings.intake.checkpoint_piece_lights = 2;
+        let archive = database.folder.path().join("archive");
+        std::fs::create_dir_all(&archive).expect("a folder");
+        let shelf = Arc::new(FailingShelf::new(Arc::new(LocalFileSystem::new_with_prefix(&archive).expect("a shelf"))));
+        settings.storage.shelf = Some(Shelf::new(shelf.clone()));
         let ccms = Ccms::start(settings, clock.clone(), store.clone(), keys).await.expect("a start");
         let leptos = LeptosOptions::builder()
             .output_name("ccms")
             .site_root(PathBuf::from("target/site").display().to_string())
             .build();
         let router = router::build(&config, &ccms, leptos, CancellationToken::new());
-        Self { ccms, clock, router, store, config, master, database }
+        Self { ccms, clock, router, store, shelf, config, master, database }
     }
 
     /// Where the server of this city would keep its files.

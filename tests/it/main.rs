@@ -9,14 +9,15 @@
 //! - [`database`]   a fresh database per test, on both engines (`on_both!`)
 //! - [`process`]    the server's binary, when it takes a process to see it
 //! - [`server`]     the same on a database that outlives it, to be killed
+//! - [`shelf`]      a folder of archived days that fails on demand
 //! - [`watched`]    a store that counts, fails or holds back on demand
 //!
 //! and these are the tests: [`api_events`], [`api_import`], [`api_lights`], [`api_readings`], [`api_requests`],
 //! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
-//! [`durability`], [`sealing`], [`energy`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`], [`rights`],
-//! [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
+//! [`durability`], [`sealing`], [`energy`], [`archive`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`],
+//! [`rights`], [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -30,6 +31,7 @@ mod controller;
 mod operator;
 mod process;
 mod server;
+mod shelf;
 mod watched;
 
 mod alerts;
@@ -40,6 +42,7 @@ mod api_readings;
 mod api_requests;
 mod api_rights;
 mod architecture;
+mod archive;
 mod bad_input;
 mod commands;
 mod contract;

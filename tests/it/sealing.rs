@@ -36,7 +36,7 @@ async fn hands_in_its_past(device: &Controller, city: &City) {
 }
 
 /// Everything the API tells of the past of both lights, at every resolution.
-async fn history(reader: &Integrator) -> Vec<Vec<Value>> {
+pub async fn history(reader: &Integrator) -> Vec<Vec<Value>> {
     let mut told = Vec::new();
     for light in ["SL001", "SL002"] {
         for resolution in ["raw", "15m", "day"] {
@@ -48,7 +48,7 @@ async fn history(reader: &Integrator) -> Vec<Vec<Value>> {
     told
 }
 
-async fn blocks(city: &City) -> Vec<SealedDay> {
+pub async fn blocks(city: &City) -> Vec<SealedDay> {
     let mut blocks = Vec::new();
     for light in [1, 2] {
         let of_light = city.store.inner().sealed_of_light(LightNo(light), Day(i32::MIN), Day(i32::MAX), 100);
@@ -58,14 +58,20 @@ async fn blocks(city: &City) -> Vec<SealedDay> {
 }
 
 /// A city with three days behind it, and some hours since they were handed in.
-async fn city_with_a_past(engine: Engine) -> (City, Integrator, Controller) {
+pub async fn city_with_a_past(engine: Engine) -> (City, Integrator, Controller) {
     let city = City::open(engine).await;
-    let reader = Integrator::of(&city, Scope::Read).await;
-    let (first, second) = (city.claimed_device(DEVICES[0]).await, city.claimed_device(DEVICES[1]).await);
-    hands_in_its_past(&first, &city).await;
-    hands_in_its_past(&second, &city).await;
-    city.ccms.checkpoint().await;
+    let (reader, first) = hands_in_the_past(&city).await;
     (city, reader, first)
+}
+
+/// The same in this city.
+pub async fn hands_in_the_past(city: &City) -> (Integrator, Controller) {
+    let reader = Integrator::of(city, Scope::Read).await;
+    let (first, second) = (city.claimed_device(DEVICES[0]).await, city.claimed_device(DEVICES[1]).await);
+    hands_in_its_past(&first, city).await;
+    hands_in_its_past(&second, city).await;
+    city.ccms.checkpoint().await;
+    (reader, first)
 }
 
 /// Of these, those whose clock nobody believes.

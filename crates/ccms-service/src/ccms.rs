@@ -72,6 +72,8 @@ pub(crate) struct Inner {
     /// Held while energy is summed up over many lights.
     pub summing: tokio::sync::Mutex<()>,
     pub checkpointing: tokio::sync::Mutex<Checkpointing>,
+    /// Held while days are archived.
+    pub archiving: tokio::sync::Mutex<()>,
     /// How far the checkpoint goes.
     pub saved: AtomicI64,
     pub stop: CancellationToken,

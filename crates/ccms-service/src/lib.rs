@@ -24,6 +24,7 @@
 //! - `broken`      the end of a database that cannot be trusted any more
 //! - `disk`        what is refused when the disk is nearly full
 //! - `past`        readings in log and blocks as one answer; `sealing` moves days from one to the other, `packing` is how
+//! - [`archiving`] days that are long over leave the database for files
 //! - `commands`    queue, look up, cancel; `delivery` hands them out to polls, `waiting` is who is held until there is one,
 //!   and `acks` takes what devices say became of them
 //! - `queries`     what the screen asks
@@ -35,6 +36,7 @@ mod acks;
 mod alerts;
 pub mod api_keys;
 mod approval;
+pub mod archiving;
 mod attempts;
 mod breaker;
 mod broken;

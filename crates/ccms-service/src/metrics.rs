@@ -21,6 +21,9 @@ const COMMIT: &str = "ccms_intake_commit_duration_seconds";
 const FAILED_COMMITS: &str = "ccms_intake_failed_commits_total";
 const SEALED: &str = "ccms_sealed_readings_total";
 const SEALED_BYTES: &str = "ccms_sealed_bytes_total";
+const ARCHIVED: &str = "ccms_archived_readings_total";
+const ARCHIVED_BYTES: &str = "ccms_archived_bytes_total";
+const ARCHIVE_FAILURES: &str = "ccms_archive_failures_total";
 const DISK_FREE: &str = "ccms_disk_free_bytes";
 const QUEUE: &str = "ccms_intake_queue_requests";
 const QUEUE_MAX: &str = "ccms_intake_queue_requests_max";
@@ -41,6 +44,9 @@ pub fn describe() {
     describe_counter!(FAILED_COMMITS, Unit::Count, "Commits of readings that the database refused");
     describe_counter!(SEALED, Unit::Count, "Readings that left the log for blocks");
     describe_counter!(SEALED_BYTES, Unit::Bytes, "Size of the blocks that were written");
+    describe_counter!(ARCHIVED, Unit::Count, "Readings that were written to files of the archive");
+    describe_counter!(ARCHIVED_BYTES, Unit::Bytes, "Size of the files that were written");
+    describe_counter!(ARCHIVE_FAILURES, Unit::Count, "Runs in which a day could not be archived");
     describe_gauge!(DISK_FREE, Unit::Bytes, "Room on the disk of an embedded database");
     describe_gauge!(QUEUE, Unit::Count, "Requests that wait for the database's writer");
     describe_gauge!(QUEUE_MAX, Unit::Count, "Requests that may wait for it; more are refused");
@@ -87,6 +93,17 @@ pub(crate) fn committed(stored: usize, duplicate: usize, took: Duration) {
 pub(crate) fn sealed(readings: u64, bytes: u64) {
     counter!(SEALED).increment(readings);
     counter!(SEALED_BYTES).increment(bytes);
+}
+
+/// A day's readings are in a file of this size.
+pub(crate) fn archived(readings: u64, bytes: u64) {
+    counter!(ARCHIVED).increment(readings);
+    counter!(ARCHIVED_BYTES).increment(bytes);
+}
+
+/// A day could not be archived.
+pub(crate) fn archive_failed() {
+    counter!(ARCHIVE_FAILURES).increment(1);
 }
 
 /// Room on the database's disk.

@@ -1,5 +1,5 @@
-//! Readings of one light, wherever they are: in the hot log or in the blocks of days that are over. One answer, in which no
-//! reading is twice although it is in both while its day is being sealed.
+//! Readings of one light, wherever they are: in the hot log, in the blocks of days that are over, or in the files of days that
+//! are long over. One answer, in which no reading is twice although it is in two of them while its day moves on.
 use std::collections::BTreeMap;
 
 use ccms_core::ids::LightNo;
@@ -15,7 +15,7 @@ const ORDINARY_DAY: usize = 2_880;
 /// Days looked at for the last words of a light.
 const LAST_DAYS: u32 = 2;
 
-/// By time and key: of two that are alike the sealed one stays, which came first.
+/// By time and key: of two that are alike the one that was put away first stays, which came first.
 type Rows = BTreeMap<(UtcMillis, i64), ReadingRow>;
 
 fn key(row: &ReadingRow) -> (UtcMillis, i64) {
@@ -42,17 +42,24 @@ impl Ccms {
         let mut enough = 0;
         while first <= last && enough < limit {
             let wanted = (1 + (limit - enough) / ORDINARY_DAY).min(BLOCKS_AT_ONCE);
-            let blocks = self.store().sealed_of_light(light, first, last, wanted as u32).await?;
-            let Some(oldest) = blocks.last().map(|b| b.day) else { break };
-            let all = blocks.len() < wanted;
-            let sealed = unpack(blocks).await?.into_iter();
-            rows.extend(sealed.filter(|r| (from..to).contains(&r.reading.reported_at)).map(|row| (key(&row), row)));
-            if all {
-                break;
+            // Blocks before files, for the same reason.
+            let mut blocks = self.store().sealed_of_light(light, first, last, wanted as u32).await?;
+            let mut files = self.store().archived_days(first, last, wanted as u32).await?;
+            // So far down both are known.
+            let oldest_block = blocks.last().filter(|_| blocks.len() == wanted).map(|b| b.day);
+            let oldest_file = files.last().filter(|_| files.len() == wanted).map(|f| f.day);
+            let low = oldest_block.max(oldest_file).unwrap_or(first);
+            blocks.retain(|b| b.day >= low);
+            files.retain(|f| f.day >= low);
+            let mut found = unpack(blocks).await?;
+            for file in files {
+                found.extend(self.archived_rows(light, file).await?);
             }
-            // Everything in the blocks behind these is older.
-            enough = rows.range((oldest.begins(), i64::MIN)..).count();
-            last = Day(oldest.0 - 1);
+            let within = found.into_iter().filter(|r| (from..to).contains(&r.reading.reported_at));
+            rows.extend(within.map(|row| (key(&row), row)));
+            // Everything further down is older.
+            enough = rows.range((low.begins(), i64::MIN)..).count();
+            last = Day(low.0 - 1);
         }
         Ok(rows.into_values().rev().take(limit).collect())
     }
@@ -65,7 +72,16 @@ impl Ccms {
         }
         let mut rows: Rows = hot.into_iter().map(|row| (key(&row), row)).collect();
         let blocks = self.store().sealed_of_light(light, Day(i32::MIN), Day(i32::MAX), LAST_DAYS).await?;
+        let known = |of: Option<UtcMillis>| of.map(Day::of);
+        let last = blocks.first().map(|b| b.day).max(known(rows.keys().map(|(at, _)| *at).max()));
         rows.extend(unpack(blocks).await?.into_iter().map(|row| (key(&row), row)));
+        // Of one that was silent for weeks they are in a file; the checkpoint has its very last, and so the day.
+        if let Some(last) = last {
+            let first = Day(last.0.saturating_sub(LAST_DAYS as i32 - 1));
+            for file in self.store().archived_days(first, last, LAST_DAYS).await? {
+                rows.extend(self.archived_rows(light, file).await?.into_iter().map(|row| (key(&row), row)));
+            }
+        }
         let mut rows: Vec<ReadingRow> = rows.into_values().collect();
         rows.sort_by_key(|r| std::cmp::Reverse((r.received_at, r.reading.reported_at, r.dedupe)));
         rows.truncate(limit as usize);

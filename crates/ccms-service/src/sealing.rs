@@ -11,14 +11,16 @@
 //!
 //! A light that cannot be packed (it said more than a block holds, or its block is damaged) keeps its day in the log, and no other
 //! day. It takes turns with intake: blocks are written, and rows removed, in small transactions.
+use std::collections::hash_map::Entry;
+
 use ccms_core::ids::LightNo;
 use ccms_core::limits;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Day, LogPosition, StoreError, StoreResult};
+use ccms_store::{ArchivedDay, Day, LogPosition, ReadingRow, StoreError, StoreResult};
 
 use crate::ccms::Ccms;
 use crate::metrics;
-use crate::packing::{merge, rolled};
+use crate::packing::{Archived, merge, rolled};
 
 /// Rows stay in the log this long after their arrival.
 const HOT_S: i64 = 3_600;
@@ -86,6 +88,7 @@ impl Ccms {
         // Each step walks over all rows of the day, so it is as wide as memory allows.
         let width =
             (ROWS_WANTED * u64::from(lights.0) / rows_in_log.max(1)).clamp(1, u64::from(lights.0.max(1))) as u32;
+        let file = self.store().archived_days(day, day, 1).await?.pop();
         let (mut from, mut step) = (LightNo(0), width);
         while from <= lights && !self.is_stopping() {
             let to = LightNo(from.0.saturating_add(step));
@@ -97,7 +100,8 @@ impl Ccms {
             if !rows.is_empty() {
                 let count = rows.len() as u64;
                 let present = self.store().sealed_of_day(day, from, to).await?;
-                let merged = tokio::task::spawn_blocking(move || merge(day, rows, present)).await?;
+                let archived = self.archived_of(&rows, &file).await?;
+                let merged = tokio::task::spawn_blocking(move || merge(day, rows, present, archived)).await?;
                 if merged.failed > 0 || count >= u64::from(ROWS_AT_ONCE) {
                     whole = false;
                 }
@@ -114,6 +118,19 @@ impl Ccms {
             (from, step) = (to, width);
         }
         Ok(whole && packed == self.store().hot_count(day, upto).await?)
+    }
+
+    /// What the file of a day that is archived has of these lights: late readings join it later, but their sums are of all that is
+    /// known.
+    async fn archived_of(&self, rows: &[ReadingRow], file: &Option<ArchivedDay>) -> StoreResult<Archived> {
+        let mut archived = Archived::new();
+        let Some(file) = file else { return Ok(archived) };
+        for light in rows.iter().map(|r| r.light_no) {
+            if let Entry::Vacant(entry) = archived.entry(light) {
+                entry.insert(self.archived_rows(light, file.clone()).await?);
+            }
+        }
+        Ok(archived)
     }
 
     /// Works out what days came to that were sealed before that was done. A block that is damaged keeps its place in the list.

@@ -3,6 +3,8 @@ use ccms_core::limits::SILENCE_LIMIT_S;
 use ccms_core::schedule::Schedule;
 use serde::Deserialize;
 
+use crate::archiving::shelf::Shelf;
+
 /// Who may claim a place in the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,6 +31,7 @@ pub struct Settings {
     pub map: Map,
     pub intake: Intake,
     pub limits: Limits,
+    pub storage: Storage,
     /// Distance between looks for lights that were registered beside the server.
     pub new_lights_every_s: u64,
     /// Fixed local times instead of the sun's, for cities that switch by the clock.
@@ -91,6 +94,17 @@ pub struct Intake {
     pub checkpoint_piece_lights: usize,
 }
 
+/// How long readings stay where.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// Days older than this many leave the database for files; 0: never.
+    pub archive_after_days: u32,
+    /// Files older than this many days are deleted; 0: never.
+    pub delete_archive_after_days: u32,
+    /// Where the files are. Without one nothing is archived.
+    pub shelf: Option<Shelf>,
+}
+
 /// What is served to whom before the rest is refused. The defaults are twice and three times what the contract asks of a
 /// device, so that one that keeps to it never meets them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,6 +119,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { device_per_second: 2.0, device_burst: 20, fleet_per_device_per_second: 0.3 }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { archive_after_days: 30, delete_archive_after_days: 0, shelf: None }
     }
 }
 
@@ -125,6 +145,7 @@ impl Default for Settings {
                 checkpoint_piece_lights: 2_048,
             },
             limits: Limits::default(),
+            storage: Storage::default(),
             new_lights_every_s: 2,
             fixed_schedule: None,
             brightness_percent: 100,

@@ -115,6 +115,7 @@ impl Ccms {
             sealing: tokio::sync::Mutex::default(),
             summing: tokio::sync::Mutex::default(),
             checkpointing: tokio::sync::Mutex::default(),
+            archiving: tokio::sync::Mutex::default(),
             saved: AtomicI64::new(saved.0),
             stop,
             tasks: tracker,

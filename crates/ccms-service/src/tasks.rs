@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api_keys;
+use crate::archiving::Archived;
 use crate::ccms::Ccms;
 use crate::live::Drawn;
 use crate::live::feed::Change;
@@ -24,6 +25,8 @@ const SESSIONS_EVERY: Duration = Duration::from_secs(600);
 const RING_EVERY: Duration = Duration::from_secs(2);
 /// Distance between runs that take what is old out of the log.
 const SEAL_EVERY: Duration = Duration::from_secs(3_600);
+/// Distance between looks for days that are long over.
+const ARCHIVE_EVERY: Duration = Duration::from_secs(3_600);
 /// Distance between signs that the server is alive, and between looks for devices that are silent too long.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -67,6 +70,22 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
                 tracing::info!(days = done.days, readings = done.readings, bytes = done.bytes, "readings were sealed")
             }
             Err(error) => tracing::error!(%error, "readings were not sealed; they stay in the log"),
+        }
+    });
+    every(ccms, ARCHIVE_EVERY, |c| async move {
+        if !c.leads() {
+            return;
+        }
+        match c.archive().await {
+            Ok(Archived { days: 0, deleted: 0, .. }) => {}
+            Ok(done) => tracing::info!(
+                days = done.days,
+                readings = done.readings,
+                bytes = done.bytes,
+                deleted = done.deleted,
+                "days were archived"
+            ),
+            Err(error) => tracing::error!(%error, "the archive was not looked after; everything stays where it is"),
         }
     });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();

@@ -7,6 +7,8 @@ use ccms_core::reading::ReadingFlags;
 use ccms_store::audit_chain::{CHAIN_START, walk};
 use ccms_store::{Count, Day, DynStore, LogPosition, ReadingRow, SealedDay, StoreError, StoreResult};
 
+mod rollups;
+
 const AUDIT_PAGE: u32 = 1_000;
 const LOG_PAGE: u32 = 10_000;
 /// About a megabyte of blocks.
@@ -68,7 +70,6 @@ pub async fn look_through(store: &DynStore) -> StoreResult<Report> {
     }
     report.damages = report.found;
     audit(store, &mut report).await?;
-    // Blocks against roll-ups: a check of its own, here.
     blocks(store, &mut report, &mut named).await?;
     log(store, &mut report, &mut named).await?;
     strays(store, &mut report, &named).await?;
@@ -113,6 +114,7 @@ async fn audit(store: &DynStore, report: &mut Report) -> StoreResult<()> {
 
 async fn blocks(store: &DynStore, report: &mut Report, named: &mut Named) -> StoreResult<()> {
     let (mut after, mut count, mut readings) = ((LightNo(0), Day(i32::MIN)), 0u64, 0u64);
+    let mut archived = rollups::Archived::default();
     loop {
         let page = store.sealed_after(after, BLOCKS_PAGE).await;
         let Some(page) = report.reads("a block", page)? else { break };
@@ -126,11 +128,18 @@ async fn blocks(store: &DynStore, report: &mut Report, named: &mut Named) -> Sto
                     readings += rows.len() as u64;
                     named.devices.extend(rows.iter().map(|r| r.device_no.0));
                 }
-                Err(why) => report.finds(format!("the block of {}: {why}", name_of(block))),
+                Err(why) => {
+                    report.finds(format!("the block of {}: {why}", name_of(block)));
+                    continue;
+                }
+            }
+            let finding = rollups::finding(store, block, &mut archived).await;
+            if let Some(Some(why)) = report.reads("the sums of a block", finding)? {
+                report.finds(format!("the block of {}: {why}", name_of(block)));
             }
         }
     }
-    report.looked_at.push(format!("{count} blocks with {readings} readings"));
+    report.looked_at.push(format!("{count} blocks with {readings} readings, and what their days came to"));
     Ok(())
 }
 

@@ -18,6 +18,7 @@
 //! - `alerts`       what wants a person's eye
 //! - `access`       `api_keys`, `answers` that may be asked for twice, and people's administration
 //! - `sharing`      several server processes: one lease, and notices of what each changed
+//! - `archive`      days whose readings are in files
 //! - `audit`        who did what, chained
 //!
 //! Transactions run at READ COMMITTED. Where two of them must not overlap they take a [`Lock`] first, always in the order
@@ -35,6 +36,7 @@ mod access;
 mod alerts;
 mod answers;
 mod api_keys;
+mod archive;
 mod audit;
 mod checkpoint;
 mod columns;

@@ -17,6 +17,7 @@
 //! - `alerts`      what is wrong
 //! - `commands`    commands and their changes of state; `orders` gives them and takes them back
 //! - `sharing`     the part of several processes, which this file never has
+//! - `archive`     days whose readings are in files
 //! - `audit`       who did what, chained
 //! - `failure`     which errors end the trust in the file
 //! - `bulk`        inserts of many rows, the only statements that are not checked when this crate is compiled
@@ -33,6 +34,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 mod absence;
 mod access;
 mod alerts;
+mod archive;
 mod audit;
 mod bulk;
 mod checkpoint;

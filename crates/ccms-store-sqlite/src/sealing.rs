@@ -135,7 +135,8 @@ impl Sealing for SqliteStore {
     async fn sealed_of_day(&self, day: Day, from: LightNo, to: LightNo) -> StoreResult<Vec<SealedDay>> {
         sqlx::query_as!(
             SealedColumns,
-            "SELECT * FROM sealed_readings WHERE light_no >= ? AND light_no < ? AND day = ? ORDER BY light_no",
+            r#"SELECT light_no AS "light_no!", day AS "day!", revision AS "revision!", readings AS "readings!", body AS "body!"
+               FROM sealed_readings WHERE light_no >= ? AND light_no < ? AND day = ? ORDER BY light_no"#,
             from.0,
             to.0,
             day.0

@@ -146,6 +146,17 @@ macro_rules! delegate_store {
             fn lights_of(numbers: &[LightNo]) -> Vec<LightRecord>;
             fn live_commands_of(devices: &[DeviceNo]) -> Vec<Command>;
         }
+        Archive {
+            fn earliest_sealed_day(from: Day, before: Day) -> Option<Day>;
+            fn sealed_page(day: Day, from: LightNo, limit: u32) -> Vec<SealedDay>;
+            fn archived_days(from: Day, last: Day, limit: u32) -> Vec<ArchivedDay>;
+            fn record_archived(day: &ArchivedDay) -> bool;
+            fn forget_sealed(day: Day, revision: u32, blocks: &[SealedMark]) -> u64;
+            fn keep_sealed(day: Day, until: UtcMillis, audit: &AuditEntry) -> Option<ArchivedDay>;
+            fn mark_restored(day: Day, revision: u32) -> bool;
+            fn end_keeping(day: Day, now: UtcMillis) -> bool;
+            fn forget_archived(day: Day, revision: u32, audit: &AuditEntry) -> bool;
+        }
         Access {
             fn create_api_key(new: NewApiKey, audit: &AuditEntry) -> ApiKeyRecord;
             fn api_key(hash: &[u8; 32]) -> Option<ApiKeyRecord>;

@@ -12,6 +12,7 @@ use ccms_core::time::UtcMillis;
 
 mod access;
 mod alerts;
+mod archive;
 pub mod audit_chain;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -29,6 +30,7 @@ mod uploads;
 
 pub use access::*;
 pub use alerts::*;
+pub use archive::*;
 pub use credentials::*;
 pub use curation::*;
 pub use delegate::PassBack;
@@ -47,7 +49,7 @@ pub type DynStore = Arc<dyn Store>;
 /// one file each.
 #[async_trait]
 pub trait Store:
-    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Upkeep + Sharing + Send + Sync + 'static
+    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Upkeep + Sharing + Archive + Send + Sync + 'static
 {
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;

@@ -41,8 +41,10 @@ impl Ccms {
         let more = said.len() > limit;
         said.truncate(limit);
         let mut last: BTreeMap<LightNo, ReadingRow> = BTreeMap::new();
-        for lights in runs(said.iter().map(|s| s.no), u32::MAX) {
-            for row in self.said_before(lights, at).await? {
+        let numbers: Vec<LightNo> = said.iter().map(|s| s.no).collect();
+        for lights in runs(numbers.iter().copied(), u32::MAX) {
+            let wanted: Vec<LightNo> = numbers.iter().copied().filter(|no| (lights.0..lights.1).contains(no)).collect();
+            for row in self.said_before(lights, &wanted, at).await? {
                 let newer = |held: &ReadingRow| key(&row) > key(held);
                 if last.get(&row.light_no).is_none_or(newer) {
                     last.insert(row.light_no, row);
@@ -56,13 +58,23 @@ impl Ccms {
         Ok((said, next))
     }
 
-    /// Readings of these lights shortly before a moment, and of the moment. The log before the blocks.
-    async fn said_before(&self, lights: (LightNo, LightNo), at: UtcMillis) -> StoreResult<Vec<ReadingRow>> {
+    /// Readings of these lights shortly before a moment, and of the moment. The log before the blocks, and these before files.
+    async fn said_before(
+        &self,
+        lights: (LightNo, LightNo),
+        wanted: &[LightNo],
+        at: UtcMillis,
+    ) -> StoreResult<Vec<ReadingRow>> {
         let (from, to) = (UtcMillis(at.0.saturating_sub(REACH_MS)), UtcMillis(at.0.saturating_add(1)));
         let mut rows = self.store().hot_between(lights, from, to, HOT_ROWS_MAX).await?;
         for day in Day::of(from).0..=Day::of(at).0 {
             let blocks = self.store().sealed_of_day(Day(day), lights.0, lights.1).await?;
-            let sealed = past::unpack(blocks).await?;
+            let mut sealed = past::unpack(blocks).await?;
+            if let Some(file) = self.store().archived_days(Day(day), Day(day), 1).await?.pop() {
+                for light in wanted {
+                    sealed.extend(self.archived_rows(*light, file.clone()).await?);
+                }
+            }
             rows.extend(sealed.into_iter().filter(|r| (from..to).contains(&r.reading.reported_at)));
         }
         Ok(rows)

@@ -48,7 +48,7 @@ impl Ccms {
         for row in rows {
             live.heard_elsewhere(row.device_no, row.received_at);
             // A row of our own among those of others.
-            if live.light(row.light_no).is_some_and(|l| l.latest.as_ref() == Some(row)) {
+            if live.light(row.light_no).is_some_and(|l| l.latest().as_ref() == Some(row)) {
                 continue;
             }
             for id in live.reading(row) {

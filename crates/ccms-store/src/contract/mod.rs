@@ -15,6 +15,7 @@
 //! - [`rollups`]     what they came to
 //! - [`upkeep`]      looking through everything
 //! - [`sharing`]     one lease, records by number
+//! - [`archive`]     days that leave the database for files
 //! - [`uploads`]     log texts, unreadable messages, firmware reports, suspect clocks
 //! - [`alerts`]      one per device, light and kind
 //! - [`commands`]    superseding and changes of state
@@ -30,6 +31,7 @@ use crate::DynStore;
 
 pub mod access;
 pub mod alerts;
+pub mod archive;
 pub mod audit;
 pub mod chain;
 pub mod checkpoint;
@@ -90,6 +92,8 @@ macro_rules! contract_tests {
             upkeep: a_new_database_is_whole_and_empty, everything_is_counted, blocks_page_by_light_and_day,
                 a_copy_is_of_an_embedded_database;
             sharing: records_are_found_by_number, one_holds_the_lease;
+            archive: blocks_are_found_and_paged_by_day, a_file_is_recorded_once_and_replaced_in_turn,
+                only_blocks_that_were_archived_are_removed, blocks_that_are_wanted_stay;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,
                 each_step_keeps_our_own_time, restarts_are_counted_by_controller,

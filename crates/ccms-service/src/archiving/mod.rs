@@ -1,0 +1,69 @@
+//! Days that are long over leave the database: what all lights said on one goes into a Parquet file, and then its blocks are
+//! removed. Whoever reads a light's past does not notice (`past`).
+//!
+//! Nothing hangs on where this is interrupted. A file is written under a name of its own and read back; from the moment it is
+//! recorded it counts, and only then blocks go, in small transactions, and only those that are as they were when they were
+//! copied. What failed before the record leaves a file that nobody refers to, which is removed a day later. Blocks that are
+//! there beside a file (late readings, or an interruption) are merged with it into the next revision; when they say nothing new,
+//! they just go.
+//!
+//! Several of these at once, in several processes, do no harm: of two files one is recorded, and the other's maker lets go.
+//!
+//! - `run`     the hourly run: archive, delete what is too old, remove what nobody refers to
+//! - `merge`   blocks and the file before as one stream, light by light
+//! - [`shelf`] where files are, and how they are read
+//! - `reading` one light's day from wherever it is
+//! - [`restore`] and [`verify`] for the command line
+mod merge;
+mod reading;
+pub mod restore;
+mod run;
+pub mod shelf;
+pub mod verify;
+
+use ccms_archive::ArchiveFileError;
+use ccms_block::BlockError;
+use ccms_core::ids::LightNo;
+use ccms_store::{Day, ReadingRow, StoreError};
+
+pub use run::Archived;
+
+/// A file that nobody refers to is removed this long after it was made: another process may be about to record it.
+pub const ORPHAN_AFTER_S: i64 = 86_400;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file cannot be written, or read as what it should be.
+    #[error("{file}: {reason}")]
+    File { file: String, reason: String },
+    #[error("the block of light {} of {} cannot be read: {error}", light.0, date(*day))]
+    Block { light: LightNo, day: Day, error: BlockError },
+    #[error("the archive stopped: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl ArchiveError {
+    fn file(file: &str, reason: impl ToString) -> Self {
+        Self::File { file: file.to_owned(), reason: reason.to_string() }
+    }
+
+    fn damaged(file: &str) -> impl Fn(ArchiveFileError) -> Self + use<> {
+        let file = file.to_owned();
+        move |error| Self::file(&file, error)
+    }
+}
+
+/// `2025-12-17`.
+pub fn date(day: Day) -> String {
+    day.begins().to_string().chars().take(10).collect()
+}
+
+/// One light's readings from two places in their order; of two that are alike the earlier place's stays.
+fn join(mut first: Vec<ReadingRow>, second: Vec<ReadingRow>) -> Vec<ReadingRow> {
+    first.extend(second);
+    first.sort_by_key(|r| (r.reading.reported_at, r.dedupe));
+    first.dedup_by_key(|r| (r.reading.reported_at, r.dedupe));
+    first
+}

@@ -1,0 +1,164 @@
+//! Where the files of archived days are: a folder, or with the feature `s3` a bucket.
+use std::ops::Range;
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ccms_archive::Footer;
+use ccms_core::ids::LightNo;
+use ccms_store::{ArchivedDay, ReadingRow};
+use futures_util::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use sha2::{Digest as _, Sha256};
+
+use super::ArchiveError;
+
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    objects: Arc<dyn ObjectStore>,
+}
+
+/// A file that is being written. Dropped, it leaves nothing behind but in a bucket what its rules remove.
+pub(super) struct Writing {
+    upload: WriteMultipart,
+    hash: Sha256,
+    file: String,
+}
+
+impl Shelf {
+    pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects }
+    }
+
+    /// A folder, made if it is not there. What is written to it is flushed before it has its name.
+    pub fn folder(folder: &FsPath) -> Result<Self, ArchiveError> {
+        let failed = |error: &dyn ToString| ArchiveError::file(&folder.display().to_string(), error.to_string());
+        std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+        let objects = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed(&e))?.with_fsync(true);
+        Ok(Self::new(Arc::new(objects)))
+    }
+
+    /// `file:///folder`, or `s3://bucket/prefix`, whose credentials come from the environment as other tools take them.
+    pub fn open(url: &str) -> Result<Self, ArchiveError> {
+        match url.split_once("://") {
+            Some(("file", folder)) => Self::folder(FsPath::new(folder)),
+            Some(("s3", place)) => bucket(url, place),
+            _ => Err(ArchiveError::file(url, "an archive is at file:///… or s3://…")),
+        }
+    }
+
+    pub(super) async fn create(&self, file: &str) -> Result<Writing, ArchiveError> {
+        let upload = self.objects.put_multipart(&path(file)?).await.map_err(|e| ArchiveError::file(file, e))?;
+        Ok(Writing { upload: WriteMultipart::new(upload), hash: Sha256::new(), file: file.to_owned() })
+    }
+
+    async fn range(&self, file: &str, range: Range<u64>) -> Result<Bytes, ArchiveError> {
+        let length = range.end.saturating_sub(range.start);
+        let bytes = self.objects.get_range(&path(file)?, range).await.map_err(|e| ArchiveError::file(file, e))?;
+        if bytes.len() as u64 == length {
+            Ok(bytes)
+        } else {
+            Err(ArchiveError::file(file, "the file is damaged: it is too short"))
+        }
+    }
+
+    pub(super) async fn footer(&self, day: &ArchivedDay) -> Result<Arc<Footer>, ArchiveError> {
+        let start = day.bytes.saturating_sub(u64::from(day.footer_bytes));
+        let bytes = self.range(&day.file, start..day.bytes).await?;
+        let crc = day.footer_crc;
+        let parsed = tokio::task::spawn_blocking(move || Footer::parse(&bytes, crc)).await?;
+        parsed.map(Arc::new).map_err(ArchiveError::damaged(&day.file))
+    }
+
+    /// The readings of a group, of one light or of all.
+    pub(super) async fn rows(
+        &self,
+        file: &str,
+        footer: &Arc<Footer>,
+        group: usize,
+        light: Option<LightNo>,
+    ) -> Result<Vec<ReadingRow>, ArchiveError> {
+        let Some(place) = footer.groups().get(group) else { return Ok(Vec::new()) };
+        let bytes = self.range(file, place.offset..place.offset + place.bytes).await?;
+        let footer = footer.clone();
+        let rows = tokio::task::spawn_blocking(move || footer.rows(group, bytes, light)).await?;
+        rows.map_err(ArchiveError::damaged(file))
+    }
+
+    /// What one light said on an archived day.
+    pub(super) async fn light_day(&self, day: &ArchivedDay, light: LightNo) -> Result<Vec<ReadingRow>, ArchiveError> {
+        let footer = self.footer(day).await?;
+        match footer.group_of(light) {
+            Some(group) => self.rows(&day.file, &footer, group, Some(light)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Size and SHA-256 of a whole file.
+    pub(super) async fn sum(&self, file: &str) -> Result<(u64, [u8; 32]), ArchiveError> {
+        let failed = |error| ArchiveError::file(file, error);
+        let mut stream = self.objects.get(&path(file)?).await.map_err(failed)?.into_stream();
+        let (mut bytes, mut hash) = (0, Sha256::new());
+        while let Some(piece) = stream.try_next().await.map_err(failed)? {
+            bytes += piece.len() as u64;
+            hash.update(&piece);
+        }
+        Ok((bytes, hash.finalize().into()))
+    }
+
+    /// One that is gone already is no error.
+    pub(super) async fn remove(&self, file: &str) -> Result<(), ArchiveError> {
+        match self.objects.delete(&path(file)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(ArchiveError::file(file, error)),
+        }
+    }
+
+    pub(super) async fn files(&self) -> Result<Vec<String>, ArchiveError> {
+        let all = self.objects.list(None).map_ok(|object| object.location.to_string()).try_collect();
+        all.await.map_err(|e| ArchiveError::file("the archive", e))
+    }
+}
+
+impl Writing {
+    /// Parts of it that are on their way at a time.
+    const PARTS: usize = 2;
+
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), ArchiveError> {
+        self.upload.wait_for_capacity(Self::PARTS).await.map_err(|e| ArchiveError::file(&self.file, e))?;
+        self.hash.update(piece);
+        self.upload.write(piece);
+        Ok(())
+    }
+
+    /// The file is there, whole and on disk. Answers its SHA-256.
+    pub async fn finish(self) -> Result<[u8; 32], ArchiveError> {
+        self.upload.finish().await.map_err(|e| ArchiveError::file(&self.file, e))?;
+        Ok(self.hash.finalize().into())
+    }
+
+    pub async fn give_up(self) {
+        if let Err(error) = self.upload.abort().await {
+            tracing::warn!(%error, file = self.file, "a file that was not finished was not removed");
+        }
+    }
+}
+
+fn path(file: &str) -> Result<Path, ArchiveError> {
+    Path::parse(file).map_err(|e| ArchiveError::file(file, e))
+}
+
+#[cfg(feature = "s3")]
+fn bucket(url: &str, place: &str) -> Result<Shelf, ArchiveError> {
+    let failed = |error| ArchiveError::file(url, error);
+    let bucket = object_store::aws::AmazonS3Builder::from_env().with_url(url).build().map_err(failed)?;
+    let prefix = place.split_once('/').map_or("", |(_, prefix)| prefix);
+    Ok(Shelf::new(Arc::new(object_store::prefix::PrefixStore::new(bucket, prefix))))
+}
+
+#[cfg(not(feature = "s3"))]
+fn bucket(url: &str, _place: &str) -> Result<Shelf, ArchiveError> {
+    Err(ArchiveError::file(url, "this program was built without the feature s3"))
+}
