@@ -17,7 +17,7 @@ use crate::metrics;
 const REWRITE_AFTER_S: i64 = 86_400;
 /// Blocks removed in one transaction: about half a megabyte.
 const FORGOTTEN_AT_ONCE: usize = 64;
-/// Blocks of a light are made anew, and other processes work here too: so often a day is looked at again.
+/// Records of days are few: one for each day of the city.
 const ALL: u32 = u32::MAX;
 
 /// What one run came to.
