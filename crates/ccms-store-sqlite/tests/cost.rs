@@ -46,7 +46,9 @@ fn written() -> u64 {
 }
 
 async fn open(folder: &tempfile::TempDir) -> Arc<SqliteStore> {
-    Arc::new(SqliteStore::open(&format!("sqlite://{}", folder.path().join("ccms.db").display())).await.unwrap())
+    Arc::new(
+        SqliteStore::open(&format!("sqlite://{}", folder.path().join("ccms.db").display())).await.expect("a database"),
+    )
 }
 
 /// Longest wait of an append of 100 rows, again and again until `done`.
@@ -55,7 +57,7 @@ async fn longest_wait(store: &SqliteStore, done: &tokio::sync::watch::Receiver<b
     while !*done.borrow() {
         let rows: Vec<_> = (0..100).map(|light| row(light, 100, step)).collect();
         let began = Instant::now();
-        store.append_readings(&rows).await.unwrap();
+        store.append_readings(&rows).await.expect("stored");
         longest = longest.max(began.elapsed());
         step += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -129,7 +129,7 @@ fn a_command_lives_in_memory_until_it_is_over() {
     let id = asked.id.clone();
     state.put_command(asked);
     assert_eq!(state.expired_commands(NOW.plus_seconds(899)).count(), 0);
-    assert_eq!(state.expired_commands(NOW.plus_seconds(900)).map(|c| c.id.clone()).collect::<Vec<_>>(), [id.clone()]);
+    assert!(state.expired_commands(NOW.plus_seconds(900)).map(|c| &c.id).eq([&id]));
     let alive = |s: &State| s.mark(s.light(LIGHT).unwrap(), NOW).state.command_alive();
     assert!(alive(&state) && state.device(DEVICE).unwrap().commands[0].is_due(NOW));
     state.command_changed(&id, CommandEvent::Delivered, NOW);
