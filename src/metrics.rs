@@ -31,7 +31,7 @@ const REQUESTS: &str = "ccms_http_requests_total";
 const DURATION: &str = "ccms_http_request_duration_seconds";
 const IN_FLIGHT: &str = "ccms_http_requests_in_flight";
 /// Everything that no route's template matches: files, and paths that do not exist.
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const READINGS: [f64; 11] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0];
@@ -83,6 +83,7 @@ struct Inner {
     in_flight: Gauge,
 }
 
+/// One route's.
 struct Route {
     name: String,
     duration: Histogram,
@@ -96,7 +97,25 @@ impl Default for HttpMetrics {
     }
 }
 
+/// What is counted of one route, for whoever answers it without the layer.
+pub(crate) struct Series(Arc<Route>);
+
+impl Series {
+    pub fn answered(&self, method: &'static str, status: StatusCode, took: Duration) {
+        self.0.answered(method, status, took);
+    }
+}
+
 impl HttpMetrics {
+    pub(crate) fn series(&self, template: &str) -> Series {
+        Series(self.route(template))
+    }
+
+    /// A request is under way until this is dropped.
+    pub(crate) fn begin(&self) -> Flying {
+        Flying::begin(&self.0.in_flight)
+    }
+
     fn route(&self, template: &str) -> Arc<Route> {
         if let Some(known) = self.0.routes.read().unwrap_or_else(PoisonError::into_inner).get(template) {
             return known.clone();
@@ -121,14 +140,14 @@ impl Route {
     }
 }
 
-/// The outermost layer of the router: counts what passes.
+/// The outermost layer around everything but the device routes, which count for themselves.
 pub async fn observe(State(http): State<HttpMetrics>, request: Request, next: Next) -> Response {
     let watch = Stopwatch::start();
     let matched = request.extensions().get::<MatchedPath>();
     let template = matched.map_or(OTHER, MatchedPath::as_str);
     let route = http.route(if template.contains("{*__private") { OTHER } else { template });
     let method = method_name(request.method());
-    let flying = Flying::begin(&http.0.in_flight);
+    let flying = http.begin();
     let response = next.run(request).await;
     drop(flying);
     route.answered(method, response.status(), watch.elapsed());
@@ -136,7 +155,7 @@ pub async fn observe(State(http): State<HttpMetrics>, request: Request, next: Ne
 }
 
 /// Anybody can make methods up.
-fn method_name(method: &Method) -> &'static str {
+pub(crate) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -150,7 +169,7 @@ fn method_name(method: &Method) -> &'static str {
 }
 
 /// A request under way, also when its client hangs up before the answer.
-struct Flying(Gauge);
+pub(crate) struct Flying(Gauge);
 
 impl Flying {
     fn begin(gauge: &Gauge) -> Self {

@@ -1,4 +1,8 @@
-//! Which path goes where. Device routes stand apart from the screen: no session, no compression, no cookie.
+//! Which path goes where. Device routes stand apart from everything else: no session, no compression, no cookie, and none of the
+//! layers either (see [`device_api::Front`]).
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,6 +17,7 @@ use leptos::config::LeptosOptions;
 use leptos::context::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 use tower::util::option_layer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -33,9 +38,12 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 /// What is served is of the type it says; a browser that guesses could be made to run it.
 pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
+pub(crate) const ONLY_TLS_FROM_NOW_ON: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
-    Router::new()
-        .merge(device_api::routes(ccms, &config.limits, stop.clone()))
+    let metrics = HttpMetrics::default();
+    let device = device_api::front(config, ccms, metrics.clone(), stop.clone());
+    let others = Router::new()
         .merge(health_routes(ccms))
         .merge(rest_api(config, ccms, stop.clone()))
         .merge(screen(config, ccms, leptos, stop))
@@ -46,7 +54,34 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
         .layer(option_layer(config.tls.is_some().then(only_tls_from_now_on)))
         // On everything that leaves here, so that no route can forget it.
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
-        .layer(middleware::from_fn_with_state(HttpMetrics::default(), metrics::observe))
+        .layer(middleware::from_fn_with_state(metrics, metrics::observe));
+    Router::new().fallback_service(Site { device, others })
+}
+
+/// Devices to the left, everybody else to the right.
+#[derive(Clone)]
+struct Site {
+    device: device_api::Front,
+    others: Router,
+}
+
+impl Service<Request> for Site {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if device_api::Front::takes(request.uri().path()) {
+            self.device.call(request)
+        } else {
+            Box::pin(self.others.call(request))
+        }
+    }
 }
 
 /// What a request began to change is finished, also when its sender hangs up: between the database and the memory that
@@ -67,12 +102,11 @@ async fn to_its_end(request: Request, next: Next) -> Response {
 
 /// Browsers that were here over TLS once come back over TLS only. A proxy that ends TLS says so itself, or does not.
 fn only_tls_from_now_on() -> SetResponseHeaderLayer<HeaderValue> {
-    let year = HeaderValue::from_static("max-age=31536000");
-    SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, year)
+    SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS_FROM_NOW_ON)
 }
 
 /// Every log line of a request carries its id, which the answer repeats as `x-request-id`.
-fn request_span(request: &Request) -> Span {
+pub(crate) fn request_span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let client = request.extensions().get::<ClientAddress>().map(|client| tracing::field::display(client.0));
     tracing::info_span!("request", id, client, method = %request.method(), path = request.uri().path())

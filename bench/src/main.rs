@@ -37,11 +37,15 @@ struct Options {
     /// Connections at a time, each a device of its own; 512, or 64 for --smoke.
     #[arg(long)]
     connections: Option<usize>,
+    /// Nothing but one load on the product for ten seconds, for a profiler to look at.
+    #[arg(long, value_parser = ["status", "poll"])]
+    profile: Option<String>,
 }
 
 /// How often everything is measured, in turn; a figure is the median. And how long each time.
 const ROUNDS: usize = 5;
 const LENGTH: Duration = Duration::from_secs(3);
+const PROFILE_LENGTH: Duration = Duration::from_secs(10);
 const SMOKE_LENGTH: Duration = Duration::from_millis(250);
 /// Rows read at a time when looking whether what was acknowledged is stored.
 const PAGE_ROWS: u32 = 10_000;
@@ -103,6 +107,17 @@ async fn measure(options: &Options, serving: &Runtime) -> anyhow::Result<()> {
     let servers = Servers::start(serving).await?;
     let mut product = Driver::connect(servers.product, devices).await?;
     product.enrol().await?;
+    if let Some(kind) = &options.profile {
+        let load = if kind == "poll" {
+            product.polls(PROFILE_LENGTH).await?
+        } else {
+            product.statuses(PROFILE_LENGTH).await?
+        };
+        println!("{:.0}/s, {:.1} CPU us each", load.per_second(), load.cpu_us());
+        drop(product);
+        servers.stop().await;
+        return Ok(());
+    }
     let mut bare = Driver::connect(servers.bare, devices).await?;
     let mut naive = Driver::connect(servers.naive, devices).await?;
 

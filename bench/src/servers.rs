@@ -71,13 +71,15 @@ async fn start() -> anyhow::Result<Servers> {
     config.limits.device_burst = u32::MAX;
     config.limits.fleet_per_device_per_second = UNREACHABLE_PER_SECOND;
     // As in service, so that the price of its logging is in the figures.
-    config.log.level = "warn,request=info".into();
+    config.log.level = "info".into();
     ccms::boot::init_logging(&config);
 
     let counting = Arc::new(Counting::new(Arc::new(open("product.db").await?)));
     let product_store: DynStore = counting.clone();
     let ccms = Ccms::start(config.settings(), clock(), product_store.clone(), &MasterKey::random()).await?;
     let stop = CancellationToken::new();
+    // Without its upkeep the recorder would keep every duration.
+    tokio::spawn(ccms::metrics::serve(None, ccms.clone(), stop.clone()));
     let leptos = LeptosOptions::builder().output_name("ccms").build();
     let router = ccms::router::build(&config, &ccms, leptos, stop.clone());
     let (listener, product) = listen().await?;

@@ -1,7 +1,8 @@
 //! A request on its way in: who speaks, whether there is room for it now, its body, and whether the body is as it was sent.
 //! In this order, so that nobody's body costs more than listening before it is known whose it is.
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request};
+use std::borrow::Cow;
+
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use ccms_core::ids::DeviceId;
@@ -9,9 +10,7 @@ use ccms_core::wire::envelope::ErrorCode;
 use ccms_service::{Caller, DeviceIdentity, Refusal};
 
 use super::routes::{DeviceRoute, Proof};
-use super::{Context, bearer, body};
-
-pub(super) type DevicePath = Result<Path<String>, PathRejection>;
+use super::{Context, bearer, body, front};
 
 pub(super) struct Arrived {
     pub id: DeviceId,
@@ -28,8 +27,8 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    pub async fn new(c: &Context, path: DevicePath, request: Request, route: &DeviceRoute) -> Result<Self, Refusal> {
-        let id = device_id(path)?;
+    pub async fn new(c: &Context, request: Request, route: &DeviceRoute) -> Result<Self, Refusal> {
+        let id = device_id(front::device_in(request.uri().path()))?;
         let who = match let_in(c, &id, bearer::token(request.headers()), route).await {
             Ok(who) => who,
             Err(refusal) => {
@@ -91,7 +90,39 @@ async fn let_in(
     }
 }
 
-fn device_id(path: DevicePath) -> Result<DeviceId, Refusal> {
-    let text = path.map_err(|_| Refusal::new(ErrorCode::BadRequest, "The device id in the path cannot be read"))?.0;
+fn device_id(in_path: &str) -> Result<DeviceId, Refusal> {
+    let text = unescaped(in_path)
+        .ok_or_else(|| Refusal::new(ErrorCode::BadRequest, "The device id in the path cannot be read"))?;
     DeviceId::parse(&text).map_err(|e| Refusal::new(ErrorCode::BadRequest, e.to_string()))
+}
+
+/// `%3A` is a colon; what only looks like an escape stands for itself. `None` when it is no UTF-8.
+fn unescaped(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(text.into());
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.first_chunk().filter(|_| *first == b'%');
+        let escaped = digits.and_then(|[high, low]: &[u8; 2]| {
+            let digit = |c: &u8| char::from(*c).to_digit(16);
+            u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+        });
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_read_and_what_only_looks_like_one_is_not() {
+        for (path, text) in [("X", "X"), ("IMEI%3A1", "IMEI:1"), ("%c3%A9", "é"), ("1%", "1%"), ("%zz%4", "%zz%4")] {
+            assert_eq!(unescaped(path).as_deref(), Some(text), "{path}");
+        }
+        assert_eq!(unescaped("%ff"), None);
+    }
 }

@@ -46,18 +46,26 @@ pub(super) async fn ignore(request: Request, timeout: Duration) {
 }
 
 async fn collect(mut body: Body, kept_max: usize) -> Result<Bytes, Refusal> {
-    let (mut kept, mut seen) = (BytesMut::new(), 0usize);
+    let (mut first, mut kept, mut seen) = (Bytes::new(), BytesMut::new(), 0usize);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body could not be read to its end"))?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();
-        if seen <= kept_max {
+        if seen == data.len() && seen <= kept_max {
+            // Nearly every body comes in one piece, which is then not copied.
+            first = data;
+        } else if seen <= kept_max {
+            kept.extend_from_slice(&std::mem::take(&mut first));
             kept.extend_from_slice(&data);
         } else if seen > DRAIN_BYTES_MAX {
             break;
         }
     }
-    if seen > kept_max { Err(too_large(kept_max)) } else { Ok(kept.freeze()) }
+    match seen {
+        _ if seen > kept_max => Err(too_large(kept_max)),
+        _ if kept.is_empty() => Ok(first),
+        _ => Ok(kept.freeze()),
+    }
 }
 
 fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Bytes, Refusal> {

@@ -10,54 +10,79 @@ use ccms_core::wire::configure::ConfigureRequest;
 use ccms_core::wire::envelope::ErrorCode;
 use ccms_core::wire::firmware::FirmwareMessage;
 use ccms_core::wire::logs::LogsMessage;
-use ccms_core::wire::status;
+use ccms_core::wire::status::{self, StatusBatch};
 use ccms_core::wire::sync::SyncMessage;
-use ccms_service::{DeviceIdentity, Evidence, Refusal};
+use ccms_service::{DeviceIdentity, Evidence, Refusal, StatusReceipt};
 use serde::Serialize;
+use tracing::Instrument;
 
-use super::arrived::{Arrived, DevicePath};
+use super::arrived::Arrived;
 use super::routes::{DeviceRoute, Endpoint};
 use super::{Context, answer};
 
 /// The longest that a poll may ask to be held.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
-pub(super) async fn serve(c: &Context, path: DevicePath, request: Request, route: &DeviceRoute) -> Response {
+pub(super) async fn serve(c: &Context, route: &'static DeviceRoute, request: Request) -> Response {
     let served = async {
-        let arrived = Arrived::new(c, path, request, route).await?;
+        let arrived = Arrived::new(c, request, route).await?;
         match route.endpoint {
-            Endpoint::Configure => configure(c, &arrived).await,
             Endpoint::Status => {
                 let (who, batch) = arrived.read(c, |body| status::parse(body, c.ccms.now())).await?;
                 let is_list = batch.is_list;
-                ok(&c.ccms.record_status(who, batch).await?.response(is_list))
-            }
-            Endpoint::Sync => {
-                let (who, sync) = arrived.read(c, |body| SyncMessage::parse(body, c.ccms.now())).await?;
-                ok(&c.ccms.sync(who, sync).await?)
+                ok(&record(c, who, batch).await?.response(is_list))
             }
             Endpoint::Commands => {
                 let who = arrived.who()?;
-                ok(&c.ccms.poll_waiting(who, wait_asked(arrived.query.as_deref()), &c.stop).await?)
+                let wait = wait_asked(arrived.query.as_deref());
+                if wait.is_zero() {
+                    return ok(&c.ccms.poll(who).await?);
+                }
+                ok(&Box::pin(c.ccms.poll_waiting(who, wait, &c.stop)).await?)
             }
-            Endpoint::CommandAck => acknowledge(c, &arrived).await,
-            Endpoint::Alert => {
-                let (who, alert) = arrived.read(c, AlertMessage::parse).await?;
-                ok(&c.ccms.record_alert(who, alert).await?)
-            }
-            Endpoint::Logs => {
-                let (who, logs) = arrived.read(c, LogsMessage::parse).await?;
-                ok(&c.ccms.record_logs(who, logs).await?)
-            }
-            Endpoint::Health => ok(&c.ccms.health(arrived.who()?)),
-            Endpoint::FirmwareReport => {
-                let (who, report) = arrived.read(c, FirmwareMessage::parse).await?;
-                ok(&c.ccms.record_firmware(who, report).await?)
-            }
-            Endpoint::FirmwareImage => ok(&c.ccms.firmware_for(arrived.who()?)),
+            // The others are rare, and their state would be carried by every request.
+            _ => Box::pin(serve_rare(c, route, &arrived)).await,
         }
     };
     served.await.unwrap_or_else(|refusal: Refusal| answer::refuse(&refusal))
+}
+
+async fn serve_rare(c: &Context, route: &DeviceRoute, arrived: &Arrived) -> Result<Response, Refusal> {
+    match route.endpoint {
+        Endpoint::Configure => configure(c, arrived).await,
+        Endpoint::Sync => {
+            let (who, sync) = arrived.read(c, |body| SyncMessage::parse(body, c.ccms.now())).await?;
+            ok(&c.ccms.sync(who, sync).await?)
+        }
+        Endpoint::CommandAck => acknowledge(c, arrived).await,
+        Endpoint::Alert => {
+            let (who, alert) = arrived.read(c, AlertMessage::parse).await?;
+            ok(&c.ccms.record_alert(who, alert).await?)
+        }
+        Endpoint::Logs => {
+            let (who, logs) = arrived.read(c, LogsMessage::parse).await?;
+            ok(&c.ccms.record_logs(who, logs).await?)
+        }
+        Endpoint::Health => ok(&c.ccms.health(arrived.who()?)),
+        Endpoint::FirmwareReport => {
+            let (who, report) = arrived.read(c, FirmwareMessage::parse).await?;
+            ok(&c.ccms.record_firmware(who, report).await?)
+        }
+        Endpoint::FirmwareImage => ok(&c.ccms.firmware_for(arrived.who()?)),
+        Endpoint::Status | Endpoint::Commands => {
+            Err(Refusal::new(ErrorCode::Internal, "This route is served elsewhere"))
+        }
+    }
+}
+
+/// What is put aside beside readings is written to the database and then to memory, which its sender must not interrupt.
+async fn record(c: &Context, who: &DeviceIdentity, batch: StatusBatch) -> Result<StatusReceipt, Refusal> {
+    if batch.quarantined.is_empty() {
+        return c.ccms.record_status(who, batch).await;
+    }
+    let (ccms, who) = (c.ccms.clone(), who.clone());
+    let finishing = tokio::spawn(async move { ccms.record_status(&who, batch).await }.in_current_span());
+    finishing.await.map_err(|_| Refusal::unavailable())?
 }
 
 async fn configure(c: &Context, arrived: &Arrived) -> Result<Response, Refusal> {
@@ -86,7 +111,9 @@ impl Arrived {
         match parse(&self.body) {
             Ok(message) => Ok((who, message)),
             Err(bad) => {
-                c.ccms.malformed(who, self.route, &bad).await;
+                let (ccms, who, route, told) = (c.ccms.clone(), who.clone(), self.route, bad.clone());
+                let finishing = async move { ccms.malformed(&who, route, &told).await };
+                let _ = tokio::spawn(finishing.in_current_span()).await;
                 Err(bad.into())
             }
         }
@@ -104,11 +131,11 @@ fn ok(body: &impl Serialize) -> Result<Response, Refusal> {
     Ok(answer::ok(body))
 }
 
-pub(super) async fn unknown_path() -> Response {
+pub(super) fn unknown_path() -> Response {
     answer::refuse(&Refusal::new(ErrorCode::UnknownPath, "There is no such path below /api/device/{deviceId}/"))
 }
 
-pub(super) async fn wrong_method() -> Response {
+pub(super) fn wrong_method() -> Response {
     answer::refuse(&Refusal::new(ErrorCode::MethodNotAllowed, "This path does not take that method"))
 }
 

@@ -1,15 +1,8 @@
-//! The routes of the device contract, as a table: what is not in it does not exist. The router is built from it, and whoever
-//! wants to know the routes (tests, documentation) reads it.
-use axum::Router;
-use axum::extract::{Request, State};
+//! The routes of the device contract, as a table: what is not in it does not exist. `front` looks requests up in it, and
+//! whoever wants to know the routes (tests, documentation) reads it.
 use axum::http::Method;
-use axum::routing::{MethodFilter, MethodRouter, any, on};
 use ccms_core::limits;
 use ccms_service::{TokenUse, Traffic};
-use tower_http::catch_panic::CatchPanicLayer;
-
-use super::arrived::DevicePath;
-use super::{Context, answer, handlers};
 
 /// Below these the routes are mounted; both are the same.
 pub const MOUNTS: [&str; 2] = ["/api/device", "/device"];
@@ -99,32 +92,11 @@ impl DeviceRoute {
     pub fn template(&self) -> String {
         format!("/{{device_id}}/{}", self.name)
     }
-}
 
-/// Every route below every mount; everything else there is refused in the envelope.
-pub(super) fn router(context: Context) -> Router {
-    let mut device: Router<Context> = Router::new();
-    for route in &ROUTES {
-        device = device.route(&route.template(), method_router(route));
+    /// Whether it changes things in the database and then in memory, so that it must not be given up in between. A status
+    /// does that in the writer's task or, where it is rare, in one of its own; what only asks is looked after where it is
+    /// more than looking.
+    pub(super) fn is_begun_in_one_go(&self) -> bool {
+        !self.method.is_safe() && !matches!(self.endpoint, Endpoint::Status)
     }
-    let device = device
-        .fallback(handlers::unknown_path)
-        .method_not_allowed_fallback(handlers::wrong_method)
-        .layer(CatchPanicLayer::custom(answer::after_panic))
-        .with_state(context);
-    let mut all = Router::new();
-    for mount in MOUNTS {
-        // The nested router does not see its own bare path.
-        all = all.route(&format!("{mount}/"), any(handlers::unknown_path)).nest(mount, device.clone());
-    }
-    all
-}
-
-fn method_router(route: &'static DeviceRoute) -> MethodRouter<Context> {
-    let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::TRACE);
-    let endpoint = on(filter, move |State(c): State<Context>, path: DevicePath, request: Request| async move {
-        handlers::serve(&c, path, request, route).await
-    });
-    // The framework would answer HEAD by a GET whose body it drops: a poll that nobody reads.
-    if filter == MethodFilter::GET { endpoint.on(MethodFilter::HEAD, handlers::wrong_method) } else { endpoint }
 }

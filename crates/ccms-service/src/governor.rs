@@ -205,7 +205,7 @@ impl Ccms {
             let live = self.live().read();
             let device = live.device_no(id).and_then(|no| live.device(no));
             let proven =
-                device.zip(claims).filter(|(d, claims)| self.standing(&d.record, claims, now) == Standing::Good);
+                device.zip(claims).filter(|(d, claims)| self.standing(&d.record, claims.into(), now) == Standing::Good);
             match proven {
                 Some((device, _)) => Key::Device(device.record.no),
                 None => Key::Unproven(device.map(|d| d.record.no), id),

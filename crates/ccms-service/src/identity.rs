@@ -8,7 +8,7 @@ use ccms_store::{DeviceRecord, DeviceState, StoreResult};
 use serde_json::json;
 
 use crate::ccms::Ccms;
-use crate::keys::TokenClaims;
+use crate::keys::{TokenClaims, TokenKeys};
 use crate::live::State;
 use crate::proof::Standing;
 use crate::refusal::Refusal;
@@ -50,7 +50,37 @@ impl Ccms {
         bearer: Option<&str>,
         usage: TokenUse,
     ) -> Result<DeviceIdentity, Refusal> {
-        let Some(claims) = bearer.and_then(|token| self.claims_of(token)) else {
+        let now = self.now();
+        if let Some(who) = bearer.and_then(|token| self.recognise(path, token, usage, now)) {
+            return Ok(who);
+        }
+        // The rest is for a device's first request after a start, and for what is refused: its state is not everybody's.
+        Box::pin(self.look_closely(path, bearer, usage, now)).await
+    }
+
+    /// A device whose token was looked at before. What changed since then is left to the closer look.
+    fn recognise(&self, path: &DeviceId, token: &str, usage: TokenUse, now: UtcMillis) -> Option<DeviceIdentity> {
+        let digest = TokenKeys::digest(token);
+        let live = self.live().read();
+        let device = live.device_no(path).and_then(|no| live.device(no))?;
+        let issued = self.keys().recognise(&digest, device.token_seen.as_ref())?;
+        let record = &device.record;
+        let good = record.state == DeviceState::Claimed
+            && issued.generation <= record.token_used_gen
+            && !(usage == TokenUse::Command && now.seconds() >= issued.expires_at_s)
+            && self.standing(record, issued, now) == Standing::Good;
+        good.then(|| DeviceIdentity { no: record.no, id: path.clone(), epoch: issued.epoch, issued_at_s: issued.at_s })
+    }
+
+    async fn look_closely(
+        &self,
+        path: &DeviceId,
+        bearer: Option<&str>,
+        usage: TokenUse,
+        now: UtcMillis,
+    ) -> Result<DeviceIdentity, Refusal> {
+        let looked = |token| self.keys().look_at(token, now, |from| self.elapsed_ms(from, now));
+        let Some((claims, seen)) = bearer.and_then(looked) else {
             // Without a token nothing is told about which devices exist, except to one that is itself unknown.
             let known = registered(&self.live().read(), path).map(|device| device.no);
             return Err(match (bearer, known) {
@@ -63,7 +93,6 @@ impl Ccms {
         if claims.sub != path.as_str() {
             return Err(self.refuse_foreign(&claims, path).await);
         }
-        let now = self.now();
         // Our own signature under what memory does not know yet: another process may have given it out a moment ago.
         if self.is_shared() && !self.stands(path, &claims, now) {
             self.take_device(path).await?;
@@ -72,7 +101,7 @@ impl Ccms {
             let live = self.live().read();
             let Some(device) = registered(&live, path) else { return Err(not_registered()) };
             let newer = claims.generation > device.token_used_gen;
-            (device.no, device.state, self.standing(device, &claims, now), newer)
+            (device.no, device.state, self.standing(device, (&claims).into(), now), newer)
         };
         let over = usage == TokenUse::Command && now.seconds() >= claims.exp;
         match (state, standing) {
@@ -84,6 +113,9 @@ impl Ccms {
             (DeviceState::Claimed, Standing::Good) if !over => {
                 if newer {
                     self.use_token(no, claims.generation).await?;
+                }
+                if let Some(device) = self.live().write().device_mut(no).filter(|_| seen.is_some()) {
+                    device.token_seen = seen;
                 }
                 Ok(DeviceIdentity { no, id: path.clone(), epoch: claims.ep, issued_at_s: claims.iat })
             }
@@ -98,7 +130,7 @@ impl Ccms {
     fn stands(&self, path: &DeviceId, claims: &TokenClaims, now: UtcMillis) -> bool {
         let live = self.live().read();
         let device = registered(&live, path).filter(|device| device.state == DeviceState::Claimed);
-        device.is_some_and(|device| self.standing(device, claims, now) == Standing::Good)
+        device.is_some_and(|device| self.standing(device, claims.into(), now) == Standing::Good)
     }
 
     /// What a token says, if it is one of ours.

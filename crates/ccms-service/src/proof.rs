@@ -13,7 +13,7 @@ use ccms_store::DeviceRecord;
 
 use crate::ccms::Ccms;
 use crate::identity::DeviceIdentity;
-use crate::keys::{TokenClaims, signature};
+use crate::keys::{Issued, signature};
 use crate::refusal::Refusal;
 
 /// What came with a configure.
@@ -91,11 +91,11 @@ impl Ccms {
     }
 
     /// How a token stands with the device it names, apart from its seven days.
-    pub(crate) fn standing(&self, device: &DeviceRecord, claims: &TokenClaims, now: UtcMillis) -> Standing {
-        let age_s = self.elapsed_ms(UtcMillis::from_seconds(claims.iat), now).div_euclid(1000);
-        if claims.ep != device.epoch || age_s > self.settings().silence_s {
+    pub(crate) fn standing(&self, device: &DeviceRecord, token: Issued, now: UtcMillis) -> Standing {
+        let age_s = self.elapsed_ms(UtcMillis::from_seconds(token.at_s), now).div_euclid(1000);
+        if token.epoch != device.epoch || age_s > self.settings().silence_s {
             Standing::Void
-        } else if claims.generation < device.token_used_gen {
+        } else if token.generation < device.token_used_gen {
             Standing::Superseded
         } else {
             Standing::Good

@@ -110,7 +110,7 @@ impl Ccms {
         request: &ConfigureRequest,
         now: UtcMillis,
     ) -> Result<Claimed, Refusal> {
-        let standing = claims.as_ref().map(|claims| self.standing(device, claims, now));
+        let standing = claims.as_ref().map(|claims| self.standing(device, claims.into(), now));
         if standing == Some(Standing::Superseded) {
             self.suspect_clone(device.no, now).await;
         }

@@ -21,7 +21,7 @@ pub mod token;
 
 pub use ring::Ring;
 pub use secret::FactoryKey;
-pub use token::{TokenClaims, TokenKeys};
+pub use token::{Issued, SeenToken, TokenClaims, TokenKeys};
 
 /// What a server is given at its start.
 #[derive(Debug, Clone)]

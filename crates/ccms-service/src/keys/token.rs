@@ -12,6 +12,7 @@ use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::ring::{FIRST_KID, OVERLAP_S, Ring};
 use super::{FactoryKey, KeyError, Keys, MasterKey};
@@ -48,6 +49,31 @@ pub struct TokenClaims {
     pub nbf: Option<i64>,
 }
 
+/// What of a token decides how it stands with its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issued {
+    pub epoch: u32,
+    pub generation: i64,
+    pub at_s: i64,
+    pub expires_at_s: i64,
+}
+
+impl From<&TokenClaims> for Issued {
+    fn from(claims: &TokenClaims) -> Self {
+        Self { epoch: claims.ep, generation: claims.generation, at_s: claims.iat, expires_at_s: claims.exp }
+    }
+}
+
+/// A token that was found good, kept with its device so that the same bytes need no second look: not their signature, nor
+/// whose they are. How the token stands with the device is judged each time.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenToken {
+    sha256: [u8; 32],
+    /// Of this ring's newest key, which never ends while the ring is the same.
+    ring_no: u32,
+    issued: Issued,
+}
+
 /// All that a header of ours has. Names that come twice, and any other name, are refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,12 +89,16 @@ struct OurHeader<'a> {
 pub struct TokenKeys {
     master: MasterKey,
     factory: Option<FactoryKey>,
-    ring: RwLock<Arc<Ring>>,
+    ring: RwLock<Numbered>,
     file: Option<RingFile>,
     /// A replaced key of the ring verifies for this long.
     overlap_s: i64,
     validation: Validation,
 }
+
+/// A ring and how many there were before it.
+#[derive(Debug, Clone)]
+struct Numbered(u32, Arc<Ring>);
 
 #[derive(Debug)]
 struct RingFile {
@@ -115,7 +145,7 @@ impl TokenKeys {
         Self {
             master: keys.master,
             factory: keys.factory,
-            ring: RwLock::new(Arc::new(ring)),
+            ring: RwLock::new(Numbered(0, Arc::new(ring))),
             file,
             overlap_s,
             validation,
@@ -154,6 +184,26 @@ impl TokenKeys {
     /// The claims of a token with a good signature, whatever its age. `elapsed_ms` is the time since an instant in which a
     /// server was there.
     pub fn verify(&self, token: &str, now: UtcMillis, elapsed_ms: impl Fn(UtcMillis) -> i64) -> Option<TokenClaims> {
+        self.look_at(token, now, elapsed_ms).map(|(claims, _)| claims)
+    }
+
+    /// What is known of a token by [`Self::digest`], when it is the one that was seen and the keys are still the same.
+    pub fn recognise(&self, digest: &[u8; 32], seen: Option<&SeenToken>) -> Option<Issued> {
+        let ring_no = self.ring.read().unwrap_or_else(|e| e.into_inner()).0;
+        seen.filter(|seen| seen.ring_no == ring_no && seen.sha256 == *digest).map(|seen| seen.issued)
+    }
+
+    pub fn digest(token: &str) -> [u8; 32] {
+        Sha256::digest(token.as_bytes()).into()
+    }
+
+    /// As [`Self::verify`], and what to keep of the token so that it is recognised, if that may be kept.
+    pub fn look_at(
+        &self,
+        token: &str,
+        now: UtcMillis,
+        elapsed_ms: impl Fn(UtcMillis) -> i64,
+    ) -> Option<(TokenClaims, Option<SeenToken>)> {
         let head = token.split('.').next().filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
         let head = BASE64_URL_SAFE_NO_PAD.decode(head).ok()?;
         let header: OurHeader<'_> =
@@ -162,9 +212,9 @@ impl TokenKeys {
             return None;
         }
         let kid = header.kid.unwrap_or(FIRST_KID);
-        let mut ring = self.ring();
+        let Numbered(mut ring_no, mut ring) = self.numbered();
         if !ring.knows(kid) && self.look_again() {
-            ring = self.ring();
+            Numbered(ring_no, ring) = self.numbered();
         }
         let key = ring.verifying(self.overlap_s, elapsed_ms).find(|key| key.kid == kid)?;
         let mut claims = jsonwebtoken::decode::<TokenClaims>(token, &key.decoding, &self.validation).ok()?.claims;
@@ -175,10 +225,19 @@ impl TokenKeys {
             None => claims.generation = claims.iat.saturating_mul(1000).saturating_add(999),
             Some(_) => {}
         }
-        claims.nbf.is_none_or(|nbf| nbf <= now.seconds()).then_some(claims)
+        if claims.nbf.is_some_and(|nbf| nbf > now.seconds()) {
+            return None;
+        }
+        let lasts = claims.nbf.is_none() && key.kid == ring.newest().kid;
+        let seen = lasts.then(|| SeenToken { sha256: Self::digest(token), ring_no, issued: Issued::from(&claims) });
+        Some((claims, seen))
     }
 
     fn ring(&self) -> Arc<Ring> {
+        self.numbered().1
+    }
+
+    fn numbered(&self) -> Numbered {
         self.ring.read().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
@@ -218,7 +277,8 @@ impl TokenKeys {
                 let changed = !ring.is_same(&held);
                 if changed {
                     tracing::info!(kid = ring.newest().kid, "the key ring changed; this key signs now");
-                    *self.ring.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(ring);
+                    let held = &mut *self.ring.write().unwrap_or_else(|e| e.into_inner());
+                    *held = Numbered(held.0.wrapping_add(1), Arc::new(ring));
                 }
                 changed
             }
@@ -299,6 +359,14 @@ mod tests {
         for keys in [&one, &other] {
             assert!(verify(keys, &old).is_some() && verify(keys, &new).is_some());
         }
+        // What was kept of a token is void with the ring it was seen under, also when the key is still good.
+        let (_, seen) = one.look_at(&new, NOW, |from| NOW.since(from)).unwrap();
+        let digest = TokenKeys::digest(&new);
+        assert_eq!(one.recognise(&digest, seen.as_ref()).unwrap().generation, 2);
+        assert!(one.recognise(&TokenKeys::digest(&old), seen.as_ref()).is_none());
+        assert!(one.look_at(&old, NOW, |from| NOW.since(from)).unwrap().1.is_none(), "its key ends one day");
+        Ring::rotate(&path, &master, OVERLAP_S, NOW).unwrap();
+        assert!(one.reload() && one.recognise(&digest, seen.as_ref()).is_none() && verify(&one, &new).is_some());
         // A ring that cannot be read changes nothing.
         std::fs::write(&path, "broken").unwrap();
         assert!(!one.reload() && verify(&one, &new).is_some() && verify(&one, &old).is_some());

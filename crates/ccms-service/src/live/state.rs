@@ -13,6 +13,7 @@ use super::latest::Latest;
 use super::names::Names;
 use super::saved::CONTACT_COARSE_MS;
 use super::wheel::Wheel;
+use crate::keys::SeenToken;
 use crate::told::Happening;
 
 #[derive(Debug, Default)]
@@ -62,6 +63,8 @@ pub(crate) struct LiveDevice {
     pub lights: Vec<LightNo>,
     /// The highest generation of token that this run of the server issued to it.
     pub token_issued_gen: i64,
+    /// The last token that was found good.
+    pub token_seen: Option<SeenToken>,
     pub last_contact: Option<UtcMillis>,
     /// The last contact that a start would find, in the checkpoint or in the log.
     pub kept_contact: Option<UtcMillis>,
@@ -248,6 +251,7 @@ impl State {
                     record,
                     lights: Vec::new(),
                     token_issued_gen: 0,
+                    token_seen: None,
                     last_contact: None,
                     kept_contact: None,
                     contact_told: None,
