@@ -150,7 +150,7 @@ fn below(path: &str) -> Option<(usize, &str)> {
 
 fn named(path: &str) -> Option<Named<'_>> {
     let (mount, tail) = below(path)?;
-    let (device, route) = tail.split_once('/').filter(|(device, _)| !device.is_empty())?;
+    let (device, route) = tail.split_once('/')?;
     Some(Named { mount, device, route })
 }
 
@@ -211,7 +211,7 @@ mod tests {
             }
         }
         for other in
-            ["/device/", "/device/X", "/device//status", "/device/X/status/", "/device/X/Status", "/device/a/b/status"]
+            ["/device/", "/device/X", "/device//", "/device/X/status/", "/device/X/Status", "/device/a/b/status"]
         {
             assert!(Front::takes(other) && route_of(other, Method::POST).is_none(), "{other}");
         }
