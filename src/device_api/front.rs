@@ -144,8 +144,12 @@ impl Inner {
 }
 
 fn below(path: &str) -> Option<(usize, &str)> {
-    let tail = |mount: &&str| path.strip_prefix(*mount)?.strip_prefix('/');
-    MOUNTS.iter().enumerate().find_map(|(at, mount)| Some((at, tail(&mount)?)))
+    let tail = |mount: &str| {
+        let rest = path.strip_prefix(mount)?;
+        // The mount itself is ours too, or firmware with half a path would be shown a page.
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    };
+    MOUNTS.iter().enumerate().find_map(|(at, mount)| Some((at, tail(mount)?)))
 }
 
 fn named(path: &str) -> Option<Named<'_>> {
@@ -215,7 +219,7 @@ mod tests {
         {
             assert!(Front::takes(other) && route_of(other, Method::POST).is_none(), "{other}");
         }
-        for other in ["/device", "/devices/X/status", "/api/devices", "/x/device/X/status", "/"] {
+        for other in ["/devices/X/status", "/api/devices", "/x/device/X/status", "/"] {
             assert!(!Front::takes(other), "{other}");
         }
     }
