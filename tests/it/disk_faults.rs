@@ -229,9 +229,10 @@ async fn a_disk_that_something_else_fills_to_the_brim_is_a_state() {
         })
         .await;
         for _ in 0..20 {
-            let order = json!({"light_ids": [device.light], "action": "dim", "brightness_level": 40});
+            let order =
+                json!({"light_ids": [device.light], "command_type": "brightness_control", "brightness_level": 40});
             let given = office.posts("commands", &order).await.done(201);
-            let id = given["commands"][0]["command_id"].as_str().expect("an id").to_owned();
+            let id = given["items"][0]["command_id"].as_str().expect("an id").to_owned();
             assert_eq!(device.polls().await, [id.clone()]);
             device.acknowledges(&id, "executed").await.ok();
         }
