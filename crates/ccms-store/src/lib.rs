@@ -24,8 +24,8 @@ pub mod parse;
 mod records;
 mod rollups;
 mod sealing;
-mod upkeep;
 mod sharing;
+mod upkeep;
 mod uploads;
 
 pub use access::*;
@@ -38,8 +38,8 @@ pub use error::{StoreError, StoreResult};
 pub use records::*;
 pub use rollups::*;
 pub use sealing::*;
-pub use upkeep::*;
 pub use sharing::*;
+pub use upkeep::*;
 pub use uploads::*;
 
 /// A handle to whichever engine the database URL chose.
@@ -49,7 +49,19 @@ pub type DynStore = Arc<dyn Store>;
 /// one file each.
 #[async_trait]
 pub trait Store:
-    Credentials + Curation + Alerts + Uploads + Access + Sealing + Rollups + Upkeep + Sharing + Archive + Send + Sync + 'static
+    Credentials
+    + Curation
+    + Alerts
+    + Uploads
+    + Access
+    + Sealing
+    + Rollups
+    + Upkeep
+    + Sharing
+    + Archive
+    + Send
+    + Sync
+    + 'static
 {
     /// `sqlite` or `postgres`, with the engine's version, for logs and readiness.
     async fn engine(&self) -> StoreResult<String>;

@@ -57,7 +57,10 @@ fn compare(block: &SealedDay, ledger: &[u8], measured: &[u8]) -> Option<String> 
         Err(error) => Some(format!("its sums: {error}")),
         Ok((time, values)) => {
             let same = time.len() == worked_out.len()
-                && worked_out.iter().zip(time.iter().zip(&values)).all(|(q, (l, m))| q.ledger == *l && q.measured == *m);
+                && worked_out
+                    .iter()
+                    .zip(time.iter().zip(&values))
+                    .all(|(q, (l, m))| q.ledger == *l && q.measured == *m);
             (!same).then(|| "its sums are not those of its readings".to_owned())
         }
     }
