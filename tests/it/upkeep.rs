@@ -7,7 +7,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::reading::PowerState;
 use ccms_core::time::UtcMillis;
 use ccms_service::clock::Clock;
-use ccms_store::{Day, LogPosition, SealedDay};
+use ccms_store::{Day, LogPosition, RolledDay, SealedDay};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::city::City;
@@ -207,8 +207,8 @@ on_both! {
             let at = UtcMillis(Day::of(city.clock.now()).begins().0 - 86_400_000 + minute * 60_000);
             device.reports_at(if minute % 2 == 0 { PowerState::On } else { PowerState::Off }, at).await.ok();
         }
-        device.reports(PowerState::On).await.ok();
         city.waits(7 * 3_600);
+        device.reports(PowerState::On).await.ok();
         city.ccms.checkpoint().await;
         assert_eq!(city.ccms.seal().await.unwrap().readings, 30);
         let store = city.store.inner();
@@ -254,6 +254,16 @@ on_both! {
         }
         by_hand(&city, "DELETE FROM sealed_readings WHERE light_no = 77").await;
         by_hand(&city, &format!("DELETE FROM sealed_readings WHERE day = {}", block.day.0 + 1)).await;
+        succeeds(&city.command_line(&["verify"]).await);
+
+        let right = store.rollups_of_light(block.light_no, block.day, block.day, 1).await.unwrap().remove(0);
+        let quarters = ccms_block::quarters(&rows[..20], UtcMillis(i64::MAX));
+        let (ledger, measured) = ccms_block::encode_quarters(block.day, &quarters).unwrap();
+        store.write_rollups(&[RolledDay { ledger, measured, ..right.clone() }]).await.unwrap();
+        fails(&city.command_line(&["verify"]).await, "its sums are not those of its readings");
+        by_hand(&city, "DELETE FROM rollup_ledgers").await;
+        fails(&city.command_line(&["verify"]).await, "its quarters of an hour were not summed up");
+        store.write_rollups(&[right]).await.unwrap();
         succeeds(&city.command_line(&["verify"]).await);
 
         by_hand(&city, "UPDATE audit SET actor = 'nobody' WHERE no = 1").await;

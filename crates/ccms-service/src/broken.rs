@@ -43,6 +43,10 @@ delegate_store! { Guarded {
         self.pass_back(self.inner.append_readings(rows).await)
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     async fn close(&self) {
         if self.pass().is_ok() {
             self.inner.close().await;

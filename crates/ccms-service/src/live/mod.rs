@@ -4,11 +4,13 @@
 //! One lock, short critical sections, no await inside. Lights and devices sit in vectors by their dense numbers.
 //!
 //! - `state`   the state, how it is read and how reports change it
+//! - `contacts` when controllers were heard of, and what other processes changed
 //! - `orders`  commands in it
 //! - `saved`   to the checkpoint and back
 //! - `latest`  a light's newest reading, packed; `names` numbers by id
 //! - `silence` who was silent too long, and which commands' time is over, through the `wheel`
 //! - `feed`    numbered changes, for browsers
+mod contacts;
 pub(crate) mod feed;
 mod latest;
 mod names;

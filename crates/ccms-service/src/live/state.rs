@@ -7,11 +7,10 @@ use ccms_core::light::{self, LightFacts};
 use ccms_core::limits;
 use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
-use ccms_store::{CommandChange, DeviceRecord, DeviceState, LightRecord, ReadingRow};
+use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
 
 use super::latest::Latest;
 use super::names::Names;
-use super::saved::CONTACT_COARSE_MS;
 use super::wheel::Wheel;
 use crate::keys::SeenToken;
 use crate::told::Happening;
@@ -119,7 +118,7 @@ impl LiveCommand {
 }
 
 /// A contact so much older than the last one is no straggler: the server's clock was set back.
-const CLOCK_SET_BACK_MS: i64 = 60_000;
+pub(super) const CLOCK_SET_BACK_MS: i64 = 60_000;
 
 fn slot<T>(list: &mut Vec<Option<T>>, no: u32) -> &mut Option<T> {
     let index = no.saturating_sub(1) as usize;
@@ -288,67 +287,6 @@ impl State {
         }
         self.light_names.put(id.as_str(), no.0, id_in(&self.lights));
         self.touched.insert(no);
-    }
-
-    /// Any authenticated sign of life.
-    pub fn contact(&mut self, no: DeviceNo, at: UtcMillis) {
-        let index = (no.0 as usize).wrapping_sub(1);
-        let Some(device) = self.devices.get_mut(index).and_then(Option::as_mut) else { return };
-        let first = device.last_contact.is_none();
-        // What comes a little out of order does not rewind it; a clock that was set back does.
-        let ahead = device.last_contact.is_some_and(|last| last.since(at) > CLOCK_SET_BACK_MS);
-        device.last_contact = if ahead { Some(at) } else { device.last_contact.max(Some(at)) };
-        // One that was silent too long is back.
-        if first || (self.is_watching && self.silences.is_out(no.0)) {
-            self.touched.extend(&device.lights);
-        }
-        let fresh = |kept: UtcMillis| (-CONTACT_COARSE_MS..=CONTACT_COARSE_MS).contains(&at.since(kept));
-        if !device.kept_contact.is_some_and(fresh) {
-            device.kept_contact = device.last_contact;
-            self.unsaved_contacts.push(no);
-        }
-        self.file_silence(no);
-    }
-
-    /// A sign of life that another process had, however late we learn of it.
-    pub fn heard_elsewhere(&mut self, no: DeviceNo, at: UtcMillis) {
-        let known = self.device(no).and_then(|d| d.last_contact);
-        if known.is_none_or(|known| known < at) {
-            self.contact(no, at);
-        }
-        self.contact_is_told(no, at);
-    }
-
-    /// The other processes know that a device was heard of then.
-    pub fn contact_is_told(&mut self, no: DeviceNo, at: UtcMillis) {
-        if let Some(device) = self.device_mut(no) {
-            device.contact_told = device.contact_told.max(Some(at));
-        }
-    }
-
-    /// What is known at the start came from what the others wrote.
-    pub fn contacts_are_told(&mut self) {
-        self.devices.iter_mut().flatten().for_each(|d| d.contact_told = d.last_contact);
-    }
-
-    /// A device as the database has it. Answers its number when that is news. One that merely asked to be let in is nobody here.
-    pub fn device_is(&mut self, record: DeviceRecord) -> Option<DeviceNo> {
-        let no = record.no;
-        let held = self.device(no).map(|d| &d.record);
-        if record.state == DeviceState::Pending || held == Some(&record) {
-            return None;
-        }
-        self.put_device(record);
-        let lights = self.device(no).map(|d| d.lights.clone()).unwrap_or_default();
-        self.touched.extend(lights);
-        Some(no)
-    }
-
-    /// A light as the database has it.
-    pub fn light_is(&mut self, record: LightRecord) {
-        if self.light(record.no).is_none_or(|l| l.record != record) {
-            self.put_light(record);
-        }
     }
 
     /// A stored reading. It becomes the latest only if it is not older than what is there: late data never rewinds.
