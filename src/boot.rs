@@ -1,5 +1,4 @@
 //! From a configuration to a running system, and back down.
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,6 @@ use ccms_store_sqlite::SqliteStore;
 use leptos::config::LeptosOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, redact_url};
 use crate::listener::{self, Entrance};
@@ -28,14 +26,6 @@ const FIRST_ADMIN: &str = "admin@ccms.local";
 pub const BROKEN_EXIT_CODE: u8 = 74;
 /// How long the answers to requests under way may take then: all are 503, and none waits for the database.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-pub fn init_logging(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    // A second call, as in tests, changes nothing.
-    let _ = if config.log.format == "json" { log.json().try_init() } else { log.with_target(false).try_init() };
-}
 
 pub async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
     let url = config.database_url();

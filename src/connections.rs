@@ -5,14 +5,16 @@
 //! that are kept alive for nothing, the most overdue first. A request whose answer is being worked on is not cut, unless
 //! its client does not take the answer. No limit looks at addresses: a whole city sits behind one.
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ccms_service::metrics::Stopwatch;
+use futures_util::task::AtomicWaker;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 /// Above this part of the cap a first head has [`TIGHT_HEAD`] instead of the configured time.
 const TIGHT_PERCENT: usize = 80;
@@ -53,10 +55,20 @@ pub(crate) struct Connection {
     /// Requests among them whose body is still to come.
     arriving: AtomicU32,
     asked: AtomicBool,
-    /// Cut now, in the middle of whatever it is.
-    pub cut: CancellationToken,
+    /// The last [`Word`] that was said to it, and whom that wakes. A connection looks at each of its wake-ups, so that it is
+    /// one number and one waker.
+    word: AtomicU8,
+    told: AtomicWaker,
+}
+
+/// What a connection is told; a later one outdoes an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Word {
+    GoOn = 0,
     /// Finish what is under way, then close.
-    pub leave: Notify,
+    Leave = 1,
+    /// Close now, in the middle of whatever it is.
+    Cut = 2,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +116,8 @@ impl Connections {
             answering: AtomicU32::new(0),
             arriving: AtomicU32::new(0),
             asked: AtomicBool::new(false),
-            cut: CancellationToken::new(),
-            leave: Notify::new(),
+            word: AtomicU8::new(Word::GoOn as u8),
+            told: AtomicWaker::new(),
         });
         let no = self.next.fetch_add(1, Relaxed);
         self.lock().insert(no, connection.clone());
@@ -127,9 +139,9 @@ impl Connections {
             let (doing, age) = connection.doing(now);
             if doing == Doing::Greeting && age >= greeting_max {
                 self.slow.increment(1);
-                connection.cut.cancel();
+                connection.tell(Word::Cut);
             } else if doing == Doing::Idle && age >= head + IDLE_SLACK {
-                connection.leave.notify_one();
+                connection.tell(Word::Leave);
             }
         }
     }
@@ -138,7 +150,7 @@ impl Connections {
     pub fn shed(&self, now: Duration) -> usize {
         let open = self.lock();
         for (idle, part) in [(false, AWAITED_CUT_AT_ONCE), (true, IDLE_CUT_AT_ONCE)] {
-            let overdue = open.values().filter(|c| !c.cut.is_cancelled()).filter_map(|c| {
+            let overdue = open.values().filter(|c| c.word() < Word::Cut).filter_map(|c| {
                 let (doing, age) = c.doing(now);
                 let grace = match doing {
                     Doing::Greeting if !idle => HEAD_GRACE,
@@ -153,7 +165,7 @@ impl Connections {
             overdue.sort_unstable_by_key(|(by, _)| std::cmp::Reverse(*by));
             overdue.truncate((self.max / part).max(1));
             if !overdue.is_empty() {
-                overdue.iter().for_each(|(_, connection)| connection.cut.cancel());
+                overdue.iter().for_each(|(_, connection)| connection.tell(Word::Cut));
                 self.crowded.increment(overdue.len() as u64);
                 return overdue.len();
             }
@@ -161,8 +173,8 @@ impl Connections {
         0
     }
 
-    pub fn cut_all(&self) {
-        self.lock().values().for_each(|connection| connection.cut.cancel());
+    pub fn tell_all(&self, word: Word) {
+        self.lock().values().for_each(|connection| connection.tell(word));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
@@ -171,6 +183,29 @@ impl Connections {
 }
 
 impl Connection {
+    fn tell(&self, word: Word) {
+        if self.word.fetch_max(word as u8, AcqRel) < word as u8 {
+            self.told.wake();
+        }
+    }
+
+    pub fn word(&self) -> Word {
+        match self.word.load(Acquire) {
+            0 => Word::GoOn,
+            1 => Word::Leave,
+            _ => Word::Cut,
+        }
+    }
+
+    /// The same, and the task is woken by the next. A connection is one task; no other may ask.
+    pub fn poll_word(&self, cx: &Context<'_>) -> Poll<Word> {
+        self.told.register(cx.waker());
+        match self.word() {
+            Word::GoOn => Poll::Pending,
+            said => Poll::Ready(said),
+        }
+    }
+
     /// A request's head is here.
     pub fn begins(self: &Arc<Self>) -> Under {
         self.asked.store(true, Relaxed);
@@ -252,7 +287,7 @@ mod tests {
     }
 
     fn cut<const N: usize>(connections: [&Entered; N]) -> [bool; N] {
-        connections.map(|c| c.connection.cut.is_cancelled())
+        connections.map(|c| c.connection.word() == Word::Cut)
     }
 
     #[test]

@@ -6,16 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::Service;
-use tower::Service as _;
 
 use crate::connections::{Connection, Under};
+use crate::site::{Answering, Site};
 
 /// Where a request comes from: the peer's address or, behind the trusted proxy, what the proxy says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +22,30 @@ pub struct ClientAddress(pub IpAddr);
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The router, as one connection sees it.
+/// The site, as one connection sees it.
 #[derive(Clone)]
 pub(crate) struct Door {
-    pub app: Router,
+    pub site: Site,
     pub connection: Arc<Connection>,
     pub peer: SocketAddr,
     pub trusted_proxy: Option<IpAddr>,
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, Infallible>> + Send>>;
+/// The answer on its way; the connection is at work until it is read.
+pub(crate) struct Answer {
+    answering: Answering,
+    under: Option<Under>,
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Outgoing>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.answering.as_mut().poll(cx));
+        let under = self.under.take();
+        Poll::Ready(Ok(answer.map(|body| Outgoing { body, under })))
+    }
+}
 
 impl Service<Request<Incoming>> for Door {
     type Response = Response<Outgoing>;
@@ -40,16 +53,14 @@ impl Service<Request<Incoming>> for Door {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
-        let under = self.connection.begins();
+        let under = Some(self.connection.begins());
         let client = client(request.headers_mut(), self.peer.ip(), self.trusted_proxy);
-        request.extensions_mut().insert(ClientAddress(client));
         let request = request.map(|body| {
             let awaited = (!body.is_end_stream()).then(|| self.connection.awaits_body());
             Body::new(Arriving { body, awaited })
         });
-        // A router is always ready.
-        let answer = self.app.clone().call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Outgoing { body, under })) })
+        let answering = self.site.clone().answer(request, Some(ClientAddress(client)));
+        Answer { answering, under }
     }
 }
 
@@ -102,7 +113,7 @@ impl HttpBody for Arriving {
 /// An answer's body, whose connection is at work until its end.
 pub(crate) struct Outgoing {
     body: Body,
-    under: Under,
+    under: Option<Under>,
 }
 
 impl HttpBody for Outgoing {
@@ -111,7 +122,9 @@ impl HttpBody for Outgoing {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.under.moves();
+        if let Some(under) = &self.under {
+            under.moves();
+        }
         Poll::Ready(frame)
     }
 

@@ -11,9 +11,10 @@
 //! - `disk`         how full the database's disk is
 //! - `descriptors`  how many connections the system allows
 //! - [`door`]       what every request passes: whose word about addresses counts
+//! - [`log`]        what happens, in lines
 //! - [`metrics`]    what happens, in numbers
 //! - [`lingering`]  what HTTP itself refuses, in the contract's envelope
-//! - [`router`]     which path goes where
+//! - [`router`]     which path goes where, and [`site`] what of it never gets there
 //! - [`api`]        the REST API for other systems, its description and its documentation
 //! - [`device_api`] the device contract over HTTP
 //! - [`live`]       the fleet snapshot and the event stream of the screen
@@ -34,9 +35,11 @@ pub mod door;
 mod lingering;
 pub mod listener;
 pub mod live;
+pub mod log;
 pub mod metrics;
 pub mod origin;
 pub mod router;
 mod server_lock;
 pub mod session;
+pub mod site;
 pub mod tls;

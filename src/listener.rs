@@ -1,12 +1,14 @@
 //! The accept loop. The stock one sets no timer and no bound; this one ends TLS, cuts slow request heads, caps connections
 //! and makes room at the cap (see [`crate::connections`]), and stops gracefully: it takes no new connection, lets requests
 //! under way finish, then closes.
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -15,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
-use crate::connections::{Connection, Connections, Entered};
+use crate::connections::{Connection, Connections, Entered, Word};
 use crate::descriptors;
 use crate::door::Door;
 use crate::lingering::{self, Lingering};
+use crate::site::Site;
 use crate::tls::{Greeting, Tls};
 
 /// Connections that may wait in the kernel to be accepted; the kernel may hold it lower.
@@ -60,19 +63,19 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Plain HTTP.
-pub async fn serve(listener: TcpListener, app: Router, limits: &Limits, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, site: impl Into<Site>, limits: &Limits, stop: CancellationToken) {
     let entrance = Entrance { name: "http", limits: limits.clone(), tls: None, trusted_proxy: None };
-    entrance.serve(listener, app, stop).await;
+    entrance.serve(listener, site, stop).await;
 }
 
 impl Entrance {
     /// Returns when everything is answered after `stop`, or the time for that is over.
-    pub async fn serve(self, listener: TcpListener, app: Router, stop: CancellationToken) {
+    pub async fn serve(self, listener: TcpListener, site: impl Into<Site>, stop: CancellationToken) {
         let head = Duration::from_secs(self.limits.header_read_seconds.max(1));
         let drain = Duration::from_secs(self.limits.drain_seconds);
         let connections = Connections::new(self.name, descriptors::connections_max(self.limits.connections));
         let (http1, http2) = protocols(head);
-        let hall = Arc::new(Hall { entrance: self, app, http1, http2, stop: stop.clone() });
+        let hall = Arc::new(Hall { entrance: self, site: site.into(), http1, http2 });
         let tasks = TaskTracker::new();
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -105,6 +108,7 @@ impl Entrance {
             }
         }
         drop(listener);
+        connections.tell_all(Word::Leave);
         tasks.close();
         let sweeping = async {
             loop {
@@ -117,7 +121,7 @@ impl Entrance {
             () = sweeping => {}
             () = tokio::time::sleep(drain) => {
                 tracing::warn!("some connections did not finish in time and were cut");
-                connections.cut_all();
+                connections.tell_all(Word::Cut);
             }
         }
     }
@@ -144,25 +148,27 @@ fn protocols(head: Duration) -> (Protocol, Protocol) {
 /// What the connections of an entrance share.
 struct Hall {
     entrance: Entrance,
-    app: Router,
+    site: Site,
     http1: Protocol,
     http2: Protocol,
-    stop: CancellationToken,
 }
 
 impl Hall {
     async fn hold(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, entered: Entered) {
         let connection = entered.connection.clone();
-        tokio::select! {
-            () = connection.cut.cancelled() => {}
-            () = self.talk(socket, peer, &connection) => {}
-        }
+        let mut talk = pin!(self.talk(socket, peer, &connection));
+        // Asked first, and for all that is inside: `converse` only looks at what was said.
+        poll_fn(|cx| match connection.poll_word(cx) {
+            Poll::Ready(Word::Cut) => Poll::Ready(()),
+            _ => talk.as_mut().poll(cx),
+        })
+        .await;
     }
 
     async fn talk(&self, socket: TcpStream, peer: SocketAddr, connection: &Arc<Connection>) {
         let _ = socket.set_nodelay(true);
         let door = Door {
-            app: self.app.clone(),
+            site: self.site.clone(),
             connection: connection.clone(),
             peer,
             trusted_proxy: self.entrance.trusted_proxy,
@@ -176,7 +182,7 @@ impl Hall {
             }
             Greeting::Http2(stream) => self.converse(&self.http2, TokioIo::new(stream), door).await,
             Greeting::Plain(socket) => {
-                let door = Door { app: lingering::wants_tls(), ..door };
+                let door = Door { site: lingering::wants_tls().into(), ..door };
                 self.converse(&self.http1, Lingering::new(TokioIo::new(socket)), door).await;
             }
             Greeting::Failed => {}
@@ -188,20 +194,17 @@ impl Hall {
         IO: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let connection = door.connection.clone();
-        let mut talk = std::pin::pin!(protocol.serve_connection(io, door));
+        let mut talk = pin!(protocol.serve_connection(io, door));
         let mut leaving = false;
-        loop {
-            tokio::select! {
-                ended = talk.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    return;
-                }
-                () = self.stop.cancelled(), if !leaving => leaving = true,
-                () = connection.leave.notified(), if !leaving => leaving = true,
+        let ended = poll_fn(|cx| {
+            if !leaving && connection.word() >= Word::Leave {
+                leaving = true;
+                talk.as_mut().graceful_shutdown();
             }
-            talk.as_mut().graceful_shutdown();
+            talk.as_mut().poll(cx)
+        });
+        if let Err(error) = ended.await {
+            tracing::debug!(%error, "connection ended");
         }
     }
 }

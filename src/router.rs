@@ -1,8 +1,5 @@
 //! Which path goes where. Device routes stand apart from everything else: no session, no compression, no cookie, and none of the
 //! layers either (see [`device_api::Front`]).
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,7 +14,6 @@ use leptos::config::LeptosOptions;
 use leptos::context::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 use tower::util::option_layer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -30,6 +26,7 @@ use tracing::{Instrument, Span};
 use crate::config::Config;
 use crate::door::ClientAddress;
 use crate::metrics::{self, HttpMetrics};
+use crate::site::Site;
 use crate::{api, basemap, device_api, live, origin, session};
 
 /// Largest form that the screen sends.
@@ -40,7 +37,7 @@ pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 pub(crate) const ONLY_TLS_FROM_NOW_ON: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Router {
+pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: CancellationToken) -> Site {
     let metrics = HttpMetrics::default();
     let device = device_api::front(config, ccms, metrics.clone(), stop.clone());
     let others = Router::new()
@@ -55,33 +52,7 @@ pub fn build(config: &Config, ccms: &Ccms, leptos: LeptosOptions, stop: Cancella
         // On everything that leaves here, so that no route can forget it.
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
         .layer(middleware::from_fn_with_state(metrics, metrics::observe));
-    Router::new().fallback_service(Site { device, others })
-}
-
-/// Devices to the left, everybody else to the right.
-#[derive(Clone)]
-struct Site {
-    device: device_api::Front,
-    others: Router,
-}
-
-impl Service<Request> for Site {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A router is always ready.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        if device_api::Front::takes(request.uri().path()) {
-            self.device.call(request)
-        } else {
-            Box::pin(self.others.call(request))
-        }
-    }
+    Site::new(device, others)
 }
 
 /// What a request began to change is finished, also when its sender hangs up: between the database and the memory that
@@ -106,7 +77,7 @@ fn only_tls_from_now_on() -> SetResponseHeaderLayer<HeaderValue> {
 }
 
 /// Every log line of a request carries its id, which the answer repeats as `x-request-id`.
-pub(crate) fn request_span(request: &Request) -> Span {
+fn request_span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let client = request.extensions().get::<ClientAddress>().map(|client| tracing::field::display(client.0));
     tracing::info_span!("request", id, client, method = %request.method(), path = request.uri().path())

@@ -72,7 +72,7 @@ async fn start() -> anyhow::Result<Servers> {
     config.limits.fleet_per_device_per_second = UNREACHABLE_PER_SECOND;
     // As in service, so that the price of its logging is in the figures.
     config.log.level = "info".into();
-    ccms::boot::init_logging(&config);
+    ccms::log::init(&config);
 
     let counting = Arc::new(Counting::new(Arc::new(open("product.db").await?)));
     let product_store: DynStore = counting.clone();

@@ -105,7 +105,7 @@ pub struct ConfigArgs {
 
 pub fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = Config::load(args)?;
-    boot::init_logging(&config);
+    crate::log::init(&config);
     runtime()?.block_on(boot::serve(config))
 }
 

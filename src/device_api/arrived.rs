@@ -27,7 +27,7 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    pub async fn new(c: &Context, request: Request, route: &DeviceRoute) -> Result<Self, Refusal> {
+    pub async fn new(c: &Context, request: &mut Request, route: &DeviceRoute) -> Result<Self, Refusal> {
         let id = device_id(front::device_in(request.uri().path()))?;
         let who = match let_in(c, &id, bearer::token(request.headers()), route).await {
             Ok(who) => who,
@@ -37,9 +37,10 @@ impl Arrived {
                 return Err(refusal);
             }
         };
-        let body::Received { head, raw, body } = body::read(request, c.body_timeout, route.body_bytes_max).await?;
-        let query = head.uri.query().map(str::to_owned);
-        let arrived = Self { id, who, headers: head.headers, query, raw, body, route: route.name };
+        let body::Received { raw, body } = body::read(request, c.body_timeout, route.body_bytes_max).await?;
+        let query = request.uri().query().map(str::to_owned);
+        let headers = std::mem::take(request.headers_mut());
+        let arrived = Self { id, who, headers, query, raw, body, route: route.name };
         if let Some(who) = &arrived.who {
             c.ccms.check_signature(who, arrived.signature(), &arrived.raw)?;
         }

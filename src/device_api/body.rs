@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header;
-use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use ccms_core::limits::BODY_BYTES_MAX;
 use ccms_core::wire::envelope::ErrorCode;
@@ -16,33 +15,32 @@ use http_body_util::BodyExt;
 /// A client that sends too much is listened to this far, so that it gets to read its answer instead of a reset.
 const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A request with its whole body.
+/// A whole body.
 pub(super) struct Received {
-    pub head: Parts,
     /// As it was sent: what a signature is over.
     pub raw: Bytes,
     /// Unpacked: what it says.
     pub body: Bytes,
 }
 
-/// The head and the whole body, as it was sent and unpacked to `bytes_max` at most.
-pub(super) async fn read(request: Request, timeout: Duration, bytes_max: usize) -> Result<Received, Refusal> {
-    let (head, body) = request.into_parts();
+/// The whole body, as it was sent and unpacked to `bytes_max` at most.
+pub(super) async fn read(request: &mut Request, timeout: Duration, bytes_max: usize) -> Result<Received, Refusal> {
+    let body = std::mem::take(request.body_mut());
     let raw = tokio::time::timeout(timeout, collect(body, BODY_BYTES_MAX))
         .await
         .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??;
-    let encoding = head.headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
+    let encoding = request.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
     match encoding.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "identity") if raw.len() > bytes_max => Err(too_large(bytes_max)),
-        None | Some("" | "identity") => Ok(Received { head, body: raw.clone(), raw }),
-        Some("gzip" | "x-gzip") => Ok(Received { head, body: gunzip(&raw, bytes_max)?, raw }),
+        None | Some("" | "identity") => Ok(Received { body: raw.clone(), raw }),
+        Some("gzip" | "x-gzip") => Ok(Received { body: gunzip(&raw, bytes_max)?, raw }),
         Some(_) => Err(Refusal::new(ErrorCode::BadRequest, "Content-Encoding is gzip or absent")),
     }
 }
 
 /// Listens to a body that nobody will read, within the same bounds, and keeps nothing of it.
-pub(super) async fn ignore(request: Request, timeout: Duration) {
-    let _ = tokio::time::timeout(timeout, collect(request.into_body(), 0)).await;
+pub(super) async fn ignore(request: &mut Request, timeout: Duration) {
+    let _ = tokio::time::timeout(timeout, collect(std::mem::take(request.body_mut()), 0)).await;
 }
 
 async fn collect(mut body: Body, kept_max: usize) -> Result<Bytes, Refusal> {

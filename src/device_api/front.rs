@@ -1,26 +1,25 @@
 //! The device contract as one service, in front of everything that a browser needs: these are nearly all the requests there
 //! are, and a stack of layers around them cost more than what they ask for. What the layers do for the rest is done here for
 //! devices, each once: count, give an id, put the id into every log line, finish what was begun, survive a panic.
-use std::convert::Infallible;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context as Polling, Poll};
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use ccms_service::metrics::Stopwatch;
+use ccms_service::request::{self, Described};
 use futures_util::FutureExt;
-use tower::Service;
-use tracing::{Instrument, Span};
 
 use super::routes::{DeviceRoute, MOUNTS, ROUTES};
 use super::{Context, answer, handlers};
+use crate::door::ClientAddress;
 use crate::metrics::{HttpMetrics, OTHER, Series};
-use crate::router::{NOSNIFF, ONLY_TLS_FROM_NOW_ON, request_span};
+use crate::router::{NOSNIFF, ONLY_TLS_FROM_NOW_ON};
+use crate::site::Answering;
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route below every mount; everything else there is refused in the envelope.
 #[derive(Clone)]
@@ -61,53 +60,67 @@ impl Front {
     }
 }
 
-impl Service<Request> for Front {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Polling<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
+impl Front {
+    pub(crate) fn answer(&self, mut request: Request, client: Option<ClientAddress>) -> Answering {
+        let watch = Stopwatch::start();
         let inner = self.0.clone();
-        Box::pin(async move { Ok(inner.answer(request).await) })
+        let head = Head::new(&request, client);
+        let asked = asked(request.uri().path(), request.method());
+        let serving = async move {
+            let flying = inner.metrics.begin();
+            let mut response = inner.served(&asked, &mut request).await;
+            drop(flying);
+            inner.complete(&mut response);
+            let took = watch.elapsed();
+            inner.series(&asked).answered(crate::metrics::method_name(request.method()), response.status(), took);
+            tracing::debug!(status = response.status().as_u16(), latency_us = took.as_micros() as u64, "answered");
+            response
+        };
+        let answering = request::serve(head.clone(), serving);
+        Box::pin(async move {
+            let mut response = answering.await;
+            response.headers_mut().entry(REQUEST_ID).or_insert_with(|| head.id.clone());
+            response
+        })
+    }
+}
+
+/// What a log line says of a request, should it write one.
+struct Head {
+    id: HeaderValue,
+    client: Option<ClientAddress>,
+    method: Method,
+    uri: Uri,
+}
+
+impl Head {
+    fn new(request: &Request, client: Option<ClientAddress>) -> Arc<Self> {
+        let id = request.headers().get(&REQUEST_ID).cloned().unwrap_or_else(made_up_id);
+        Arc::new(Self { id, client, method: request.method().clone(), uri: request.uri().clone() })
+    }
+}
+
+impl Described for Head {
+    fn describe(&self, each: &mut dyn FnMut(&'static str, &dyn Display)) {
+        each("id", &self.id.to_str().unwrap_or_default());
+        if let Some(ClientAddress(client)) = &self.client {
+            each("client", client);
+        }
+        each("method", &self.method);
+        each("path", &self.uri.path());
     }
 }
 
 impl Inner {
-    async fn answer(self: Arc<Self>, mut request: Request) -> Response {
-        let watch = Stopwatch::start();
-        let asked = asked(request.uri().path(), request.method());
-        let method = crate::metrics::method_name(request.method());
-        let flying = self.metrics.begin();
-        let id = match request.headers().get(&REQUEST_ID) {
-            Some(given) => given.clone(),
-            None => {
-                let made = made_up_id();
-                request.headers_mut().insert(REQUEST_ID, made.clone());
-                made
-            }
-        };
-        let span = request_span(&request);
-        let mut response = self.served(&asked, request, &span).instrument(span.clone()).await;
-        drop(flying);
+    fn complete(&self, response: &mut Response) {
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.entry(REQUEST_ID).or_insert(id);
         if self.only_tls {
             headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(ONLY_TLS_FROM_NOW_ON);
         }
-        let took = watch.elapsed();
-        self.series(&asked).answered(method, response.status(), took);
-        span.in_scope(|| {
-            tracing::debug!(status = response.status().as_u16(), latency_us = took.as_micros() as u64, "answered");
-        });
-        response
     }
 
-    async fn served(self: &Arc<Self>, asked: &Asked, request: Request, span: &Span) -> Response {
+    async fn served(self: &Arc<Self>, asked: &Asked, request: &mut Request) -> Response {
         let route = match *asked {
             Asked::Route { at, .. } => &ROUTES[at],
             Asked::WrongMethod { at, .. } => return wrong_method(&ROUTES[at]),
@@ -117,11 +130,15 @@ impl Inner {
             let handled = handlers::serve(&self.context, route, request);
             return AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(answer::after_panic);
         }
-        // What a request began to change is finished, also when its sender hangs up: between the database and the memory
-        // that follows it there must be no end.
+        Box::pin(self.to_its_end(route, std::mem::take(request))).await
+    }
+
+    /// What a request began to change is finished, also when its sender hangs up: between the database and the memory
+    /// that follows it there must be no end.
+    async fn to_its_end(self: &Arc<Self>, route: &'static DeviceRoute, mut request: Request) -> Response {
         let inner = self.clone();
-        let finishing = async move { handlers::serve(&inner.context, route, request).await };
-        match tokio::spawn(finishing.instrument(span.clone())).await {
+        let finishing = async move { handlers::serve(&inner.context, route, &mut request).await };
+        match tokio::spawn(request::go_on(finishing)).await {
             Ok(response) => response,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => answer::after_panic(panic),

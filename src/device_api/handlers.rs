@@ -12,9 +12,8 @@ use ccms_core::wire::firmware::FirmwareMessage;
 use ccms_core::wire::logs::LogsMessage;
 use ccms_core::wire::status::{self, StatusBatch};
 use ccms_core::wire::sync::SyncMessage;
-use ccms_service::{DeviceIdentity, Evidence, Refusal, StatusReceipt};
+use ccms_service::{DeviceIdentity, Evidence, Refusal, StatusReceipt, request};
 use serde::Serialize;
-use tracing::Instrument;
 
 use super::arrived::Arrived;
 use super::routes::{DeviceRoute, Endpoint};
@@ -23,7 +22,7 @@ use super::{Context, answer};
 /// The longest that a poll may ask to be held.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
-pub(super) async fn serve(c: &Context, route: &'static DeviceRoute, request: Request) -> Response {
+pub(super) async fn serve(c: &Context, route: &'static DeviceRoute, request: &mut Request) -> Response {
     let served = async {
         let arrived = Arrived::new(c, request, route).await?;
         match route.endpoint {
@@ -81,7 +80,7 @@ async fn record(c: &Context, who: &DeviceIdentity, batch: StatusBatch) -> Result
         return c.ccms.record_status(who, batch).await;
     }
     let (ccms, who) = (c.ccms.clone(), who.clone());
-    let finishing = tokio::spawn(async move { ccms.record_status(&who, batch).await }.in_current_span());
+    let finishing = tokio::spawn(request::go_on(async move { ccms.record_status(&who, batch).await }));
     finishing.await.map_err(|_| Refusal::unavailable())?
 }
 
@@ -113,7 +112,7 @@ impl Arrived {
             Err(bad) => {
                 let (ccms, who, route, told) = (c.ccms.clone(), who.clone(), self.route, bad.clone());
                 let finishing = async move { ccms.malformed(&who, route, &told).await };
-                let _ = tokio::spawn(finishing.in_current_span()).await;
+                let _ = tokio::spawn(request::go_on(finishing)).await;
                 Err(bad.into())
             }
         }

@@ -125,7 +125,7 @@ impl City {
             .output_name("ccms")
             .site_root(PathBuf::from("target/site").display().to_string())
             .build();
-        let router = router::build(&config, &ccms, leptos, CancellationToken::new());
+        let router = router::build(&config, &ccms, leptos, CancellationToken::new()).into();
         Self { ccms, clock, router, store, shelf, config, master, database }
     }
 

@@ -16,6 +16,7 @@ use crate::ccms::Ccms;
 use crate::identity::DeviceIdentity;
 use crate::metrics;
 use crate::refusal::Refusal;
+use crate::request;
 
 /// The shortest rest of a waiting poll between two looks, whatever the clocks say.
 const LOOK_AGAIN_MIN: Duration = Duration::from_secs(1);
@@ -29,7 +30,8 @@ impl Ccms {
         if !due.is_empty() {
             // On a task of its own: a device that hangs up in between must not leave memory behind the database.
             let (ccms, device) = (self.clone(), who.no);
-            let handing = tokio::spawn(async move { ccms.hand_out(device, due, now).await }.in_current_span());
+            let handing =
+                tokio::spawn(request::go_on(async move { ccms.hand_out(device, due, now).await }.in_current_span()));
             due = handing.await.map_err(|_| Refusal::unavailable())??;
         }
         due.sort_by_key(Command::execution_order);

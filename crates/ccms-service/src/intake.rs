@@ -164,7 +164,12 @@ impl Writer {
 
     fn apply(&self, rows: &[ReadingRow], stored: &[bool]) {
         let mut live = self.live.write();
-        for (row, _) in rows.iter().zip(stored).filter(|(_, stored)| **stored) {
+        for (row, stored) in rows.iter().zip(stored) {
+            // A repeat is a sign of life as well.
+            live.contact(row.device_no, row.received_at);
+            if !stored {
+                continue;
+            }
             if self.shared {
                 live.contact_is_told(row.device_no, row.received_at);
             }

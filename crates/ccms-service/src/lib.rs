@@ -5,6 +5,7 @@
 //! - [`settings`]  what a city can set
 //! - [`keys`]      the master key and the device tokens derived from it
 //! - [`people`]    who signs in, and the proofs of what they may do
+//! - [`request`]   the request that is being served, for the log
 //! - [`refusal`]   what a device is told when it is not served, and [`error`] what a person is told
 //! - `enrolment`   POST configure: pending, claim, re-configure; `proof` is what a device can show, `breaker` ends loops,
 //!   `silence` takes credentials from devices that nobody hears of
@@ -65,6 +66,7 @@ pub mod permission;
 mod proof;
 mod queries;
 pub mod refusal;
+pub mod request;
 mod sealing;
 pub mod settings;
 mod silence;

@@ -54,9 +54,11 @@ impl Ccms {
     pub async fn record_status(&self, who: &DeviceIdentity, batch: StatusBatch) -> Result<StatusReceipt, Refusal> {
         let now = self.now();
         let rows = self.rows_of(who, batch.messages, now).await?;
+        if rows.is_empty() {
+            self.live().write().contact(who.no, now);
+        }
         let kept = self.keep_rows(rows).await?;
         let quarantined = self.put_aside(who, batch.quarantined).await?;
-        self.live().write().contact(who.no, now);
         let (next_update_s, next_poll_s) = self.pace(who.no, now);
         Ok(StatusReceipt {
             stored: kept.stored,
