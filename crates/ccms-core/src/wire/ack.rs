@@ -52,14 +52,14 @@ impl AckMessage {
         super::mending(body, Self::parse_json)
     }
 
-    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
+    fn parse_json(body: &str) -> Result<Self, BadBody> {
         match super::shape(body)? {
             super::Shape::Object => Self::read(body),
             super::Shape::List(_) => Err(BadBody::Shape("an object was expected")),
         }
     }
 
-    pub(super) fn read(json: &[u8]) -> Result<Self, BadBody> {
+    pub(super) fn read(json: &str) -> Result<Self, BadBody> {
         let [device_id, command_id, id, status, execution_timestamp, timestamp, result, message] = field::fields(
             json,
             ["device_id", "command_id", "id", "status", "execution_timestamp", "timestamp", "result", "message"],

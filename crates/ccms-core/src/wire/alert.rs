@@ -84,7 +84,7 @@ impl AlertMessage {
         super::mending(body, Self::parse_json)
     }
 
-    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
+    fn parse_json(body: &str) -> Result<Self, BadBody> {
         match super::shape(body)? {
             Shape::Object => Self::read(body),
             Shape::List(_) => Err(BadBody::Shape("an object was expected")),
@@ -93,7 +93,7 @@ impl AlertMessage {
 
     /// One of a sync's alerts: an object, or only its kind.
     pub(super) fn item(raw: &RawValue) -> Result<Self, BadBody> {
-        if raw.get().starts_with('"') { Self::new(raw_kind(raw), None) } else { Self::read(raw.get().as_bytes()) }
+        if raw.get().starts_with('"') { Self::new(raw_kind(raw), None) } else { Self::read(raw.get()) }
     }
 
     /// By what the same message is recognised when it is sent again. One without a time cannot be, nor one whose clock cannot
@@ -108,7 +108,7 @@ impl AlertMessage {
         Some(hash.finish().cast_signed())
     }
 
-    fn read(json: &[u8]) -> Result<Self, BadBody> {
+    fn read(json: &str) -> Result<Self, BadBody> {
         let [device_id, light_id, alert_type, type_, code, severity, level, message, description, at, value, threshold] =
             field::fields(
                 json,

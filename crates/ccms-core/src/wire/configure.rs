@@ -58,9 +58,9 @@ impl ConfigureRequest {
         super::mending(body, |body| Self::parse_json(body, received_at))
     }
 
-    fn parse_json(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
+    fn parse_json(body: &str, received_at: UtcMillis) -> Result<Self, BadBody> {
         if let Shape::List(_) = super::shape(body)? {
-            let statuses = status::parse(body, received_at)?;
+            let statuses = status::parse_json(body, received_at)?;
             if statuses.messages.is_empty() {
                 return Err(BadBody::Shape("an object was expected"));
             }
@@ -121,7 +121,7 @@ const HOURS_MAX: f64 = 10_000.0;
 const SIGNAL_MAX: f64 = 1_000.0;
 
 /// What the same body says as a status. A `status` that is no state of a lamp ("ready") is none.
-fn statuses(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
+fn statuses(body: &str, received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
     let item = Item::read(body)?;
     let mut reader = status::Reader::new(received_at);
     if item.lights.is_some() || item.readings.is_some() || item.shows_a_lamp() {

@@ -16,7 +16,7 @@ pub(super) type Raw<'a> = Option<&'a RawValue>;
 ///
 /// # Errors
 /// [`BadBody`] when it is no JSON, no object, or says one of the names twice: then nobody knows which one is meant.
-pub(super) fn fields<'a, const N: usize>(json: &'a [u8], names: [&str; N]) -> Result<[Raw<'a>; N], BadBody> {
+pub(super) fn fields<'a, const N: usize>(json: &'a str, names: [&str; N]) -> Result<[Raw<'a>; N], BadBody> {
     let found = find(json, &names).map_err(|e| BadBody::json(&e))?;
     if found.repeated { Err(BadBody::Shape("an object has each name once")) } else { Ok(found.values) }
 }
@@ -24,7 +24,7 @@ pub(super) fn fields<'a, const N: usize>(json: &'a [u8], names: [&str; N]) -> Re
 /// The same for an object inside: what is not an object has no fields, and of a name said twice the last one counts, so
 /// that its neighbours are not lost.
 pub(super) fn part<'a, const N: usize>(raw: Raw<'a>, names: [&str; N]) -> [Raw<'a>; N] {
-    raw.and_then(|r| find(r.get().as_bytes(), &names).ok()).map_or([None; N], |found| found.values)
+    raw.and_then(|r| find(r.get(), &names).ok()).map_or([None; N], |found| found.values)
 }
 
 /// A list's items as they came.
@@ -32,8 +32,8 @@ pub(super) fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
     raw.get().starts_with('[').then(|| serde_json::from_str(raw.get()).ok())?
 }
 
-fn find<'a, const N: usize>(json: &'a [u8], names: &[&str; N]) -> serde_json::Result<Found<'a, N>> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
+fn find<'a, const N: usize>(json: &'a str, names: &[&str; N]) -> serde_json::Result<Found<'a, N>> {
+    let mut reader = serde_json::Deserializer::from_str(json);
     let found = reader.deserialize_map(Object(names))?;
     reader.end()?;
     Ok(found)

@@ -40,7 +40,7 @@ impl FirmwareMessage {
         super::mending(body, Self::parse_json)
     }
 
-    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
+    fn parse_json(body: &str) -> Result<Self, BadBody> {
         let Shape::Object = super::shape(body)? else { return Err(BadBody::Shape("an object was expected")) };
         let [device_id, firmware_version, version, state, status, progress, message, error, at] = field::fields(
             body,

@@ -45,7 +45,7 @@ impl LogsMessage {
         super::mending(body, Self::parse_json)
     }
 
-    fn parse_json(body: &[u8]) -> Result<Self, BadBody> {
+    fn parse_json(body: &str) -> Result<Self, BadBody> {
         if let Shape::List(items) = super::shape(body)? {
             return Ok(Self::from_items(&items));
         }
@@ -112,7 +112,7 @@ fn plain(text: &str) -> Option<LogLine> {
 /// An item. Nothing is lost: what has no text of its own is kept as the JSON that it is.
 fn line(raw: &RawValue) -> Option<LogLine> {
     if field::is_object(raw) {
-        return object(raw.get().as_bytes()).ok().flatten().or_else(|| plain(raw.get()));
+        return object(raw.get()).ok().flatten().or_else(|| plain(raw.get()));
     }
     match field::text(Some(raw)) {
         Some(text) => plain(&text),
@@ -120,7 +120,7 @@ fn line(raw: &RawValue) -> Option<LogLine> {
     }
 }
 
-fn object(json: &[u8]) -> Result<Option<LogLine>, BadBody> {
+fn object(json: &str) -> Result<Option<LogLine>, BadBody> {
     let [message, msg, text, level, severity, timestamp, time] =
         field::fields(json, ["message", "msg", "text", "level", "severity", "timestamp", "time"])?;
     let cleaned = |raw: Raw<'_>| field::cleaned(raw, LOG_LINE_CHARS_MAX);

@@ -29,7 +29,7 @@ pub(super) struct Item<'a> {
 impl<'a> Item<'a> {
     /// # Errors
     /// [`BadBody`] when it is no object, or says a name twice.
-    pub fn read(json: &'a [u8]) -> Result<Self, BadBody> {
+    pub fn read(json: &'a str) -> Result<Self, BadBody> {
         let [readings, lights, device_id, gsm_imei, light_id, timestamp, seq, status, status_id, energy, flat @ ..] =
             field::fields(json, NAMES)?;
         // The document nests what is measured; its pseudocode does not.

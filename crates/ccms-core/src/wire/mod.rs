@@ -72,9 +72,10 @@ impl Quarantined {
 }
 
 /// Reads a body, and once more as it was meant when only numbers that JSON has no words for kept it from being JSON.
-fn mending<T>(body: &[u8], read: impl Fn(&[u8]) -> Result<T, BadBody>) -> Result<T, BadBody> {
-    match read(body) {
-        Err(BadBody::NotJson(why)) => match bare::mended(body).map(|mended| read(&mended)) {
+fn mending<T>(body: &[u8], read: impl Fn(&str) -> Result<T, BadBody>) -> Result<T, BadBody> {
+    // Looked at once for all that is read from it: what stands inside a text is text.
+    match read(text(body)?) {
+        Err(BadBody::NotJson(why)) => match bare::mended(body).map(|mended| read(text(&mended)?)) {
             // Where it breaks is told of what was sent.
             None | Some(Err(BadBody::NotJson(_))) => Err(BadBody::NotJson(why)),
             Some(read) => read,
@@ -83,22 +84,23 @@ fn mending<T>(body: &[u8], read: impl Fn(&[u8]) -> Result<T, BadBody>) -> Result
     }
 }
 
+fn text(body: &[u8]) -> Result<&str, BadBody> {
+    std::str::from_utf8(body).map_err(|_| BadBody::NotJson("it is not UTF-8".into()))
+}
+
 /// A body that is JSON: a list with its items unread, or an object still to be read.
 enum Shape<'a> {
     List(Vec<&'a RawValue>),
     Object,
 }
 
-fn shape(body: &[u8]) -> Result<Shape<'_>, BadBody> {
-    if std::str::from_utf8(body).is_err() {
-        return Err(BadBody::NotJson("it is not UTF-8".into()));
-    }
-    match body.trim_ascii_start().first() {
+fn shape(body: &str) -> Result<Shape<'_>, BadBody> {
+    match body.trim_ascii_start().as_bytes().first() {
         None => Err(BadBody::NotJson("it is empty".into())),
-        Some(b'[') => Ok(Shape::List(serde_json::from_slice(body).map_err(|e| BadBody::json(&e))?)),
+        Some(b'[') => Ok(Shape::List(serde_json::from_str(body).map_err(|e| BadBody::json(&e))?)),
         Some(b'{') => Ok(Shape::Object),
         Some(_) => {
-            serde_json::from_slice::<&RawValue>(body).map_err(|e| BadBody::json(&e))?;
+            serde_json::from_str::<&RawValue>(body).map_err(|e| BadBody::json(&e))?;
             Err(BadBody::Shape("an object or an array of objects was expected"))
         }
     }

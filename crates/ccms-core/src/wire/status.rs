@@ -41,7 +41,7 @@ pub fn parse(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody
     super::mending(body, |body| parse_json(body, received_at))
 }
 
-fn parse_json(body: &[u8], received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
+pub(super) fn parse_json(body: &str, received_at: UtcMillis) -> Result<StatusBatch, BadBody> {
     let mut reader = Reader::new(received_at);
     match super::shape(body)? {
         super::Shape::List(items) => {
@@ -78,7 +78,7 @@ impl Reader {
     pub fn readings(&mut self, items: &[&RawValue], outer: &Item<'_>) -> Result<(), BadBody> {
         self.room_for(items.len())?;
         for raw in items {
-            match Item::read(raw.get().as_bytes()) {
+            match Item::read(raw.get()) {
                 Ok(item) if item.lights.is_some() || item.is_status() => {
                     self.object(&item.without_readings().of(outer))?;
                 }
@@ -115,7 +115,7 @@ impl Reader {
         for raw in items {
             let item = match raw.get().as_bytes().first() {
                 Some(b'"') => Ok(Item::naming(raw)),
-                _ => Item::read(raw.get().as_bytes()),
+                _ => Item::read(raw.get()),
             };
             match item.map(|item| (item.says_something(), item.among_lights(&common))) {
                 Ok((true, item)) if item.is_status() => {

@@ -52,7 +52,7 @@ impl SyncMessage {
         super::mending(body, |body| Self::parse_json(body, received_at))
     }
 
-    fn parse_json(body: &[u8], received_at: UtcMillis) -> Result<Self, BadBody> {
+    fn parse_json(body: &str, received_at: UtcMillis) -> Result<Self, BadBody> {
         let mut sync = Self::default();
         let mut reader = Reader::new(received_at);
         if let Shape::List(items) = super::shape(body)? {
@@ -67,7 +67,7 @@ impl SyncMessage {
             }
             sync.device_id = field::identity(device_id);
             sync.gsm_imei = field::imei(outer.gsm_imei);
-            sync.acks = sync.section(acks, "acks", "no acknowledgement", |r| AckMessage::read(r.get().as_bytes()))?;
+            sync.acks = sync.section(acks, "acks", "no acknowledgement", |r| AckMessage::read(r.get()))?;
             sync.alerts = sync.section(alerts, "alerts", "no alert", AlertMessage::item)?;
             present(&mut reader, status, &outer)?;
             if let Some(readings) = outer.readings {
@@ -110,7 +110,7 @@ impl SyncMessage {
 fn present(reader: &mut Reader, status: Option<&RawValue>, outer: &Item<'_>) -> Result<(), BadBody> {
     let around = outer.without_readings();
     match status {
-        Some(status) => match (field::items(status), Item::read(status.get().as_bytes())) {
+        Some(status) => match (field::items(status), Item::read(status.get())) {
             (Some(items), _) => reader.readings(&items, &around),
             (None, Ok(item)) if item.is_documented() || item.lights.is_some() => reader.readings(&[status], &around),
             (None, _) => reader.object(&around),
