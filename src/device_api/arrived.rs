@@ -33,7 +33,7 @@ impl Arrived {
             Ok(who) => who,
             Err(refusal) => {
                 // Its sender gets to read the answer.
-                body::ignore(request, c.body_timeout).await;
+                Box::pin(body::ignore(request, c.body_timeout)).await;
                 return Err(refusal);
             }
         };

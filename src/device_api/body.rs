@@ -1,5 +1,8 @@
 //! Request bodies: bounded on the wire, bounded after gunzip, bounded in time.
+use std::future::poll_fn;
 use std::io::Read;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -26,9 +29,14 @@ pub(super) struct Received {
 /// The whole body, as it was sent and unpacked to `bytes_max` at most.
 pub(super) async fn read(request: &mut Request, timeout: Duration, bytes_max: usize) -> Result<Received, Refusal> {
     let body = std::mem::take(request.body_mut());
-    let raw = tokio::time::timeout(timeout, collect(body, BODY_BYTES_MAX))
-        .await
-        .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??;
+    let mut collecting = pin!(collect(body, BODY_BYTES_MAX));
+    // Nearly every body came with its head: then nothing is timed.
+    let raw = match poll_fn(|cx| Poll::Ready(collecting.as_mut().poll(cx))).await {
+        Poll::Ready(raw) => raw?,
+        Poll::Pending => Box::pin(tokio::time::timeout(timeout, collecting))
+            .await
+            .map_err(|_| Refusal::new(ErrorCode::BadRequest, "The body did not arrive in time"))??,
+    };
     let encoding = request.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("unreadable").trim());
     match encoding.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "identity") if raw.len() > bytes_max => Err(too_large(bytes_max)),

@@ -25,11 +25,30 @@ pub const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) async fn serve(c: &Context, route: &'static DeviceRoute, request: &mut Request) -> Response {
     let served = async {
         let arrived = Arrived::new(c, request, route).await?;
+        serve_arrived(c, route, arrived).await
+    };
+    served.await.unwrap_or_else(|refusal: Refusal| answer::refuse(&refusal))
+}
+
+/// A future of its own, and no `async fn`, so that what a request was while it arrived and what it is now share their room.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn serve_arrived(
+    c: &Context,
+    route: &'static DeviceRoute,
+    arrived: Arrived,
+) -> impl Future<Output = Result<Response, Refusal>> {
+    async move {
         match route.endpoint {
             Endpoint::Status => {
                 let (who, batch) = arrived.read(c, |body| status::parse(body, c.ccms.now())).await?;
                 let is_list = batch.is_list;
-                ok(&record(c, who, batch).await?.response(is_list))
+                let receipt = if batch.quarantined.is_empty() {
+                    // Two small allocations are quicker than a large one.
+                    Box::pin(c.ccms.record_status(who, batch)).await?
+                } else {
+                    Box::pin(record(c, who, batch)).await?
+                };
+                ok(&receipt.response(is_list))
             }
             Endpoint::Commands => {
                 let who = arrived.who()?;
@@ -42,8 +61,7 @@ pub(super) async fn serve(c: &Context, route: &'static DeviceRoute, request: &mu
             // The others are rare, and their state would be carried by every request.
             _ => Box::pin(serve_rare(c, route, &arrived)).await,
         }
-    };
-    served.await.unwrap_or_else(|refusal: Refusal| answer::refuse(&refusal))
+    }
 }
 
 async fn serve_rare(c: &Context, route: &DeviceRoute, arrived: &Arrived) -> Result<Response, Refusal> {
@@ -76,9 +94,6 @@ async fn serve_rare(c: &Context, route: &DeviceRoute, arrived: &Arrived) -> Resu
 
 /// What is put aside beside readings is written to the database and then to memory, which its sender must not interrupt.
 async fn record(c: &Context, who: &DeviceIdentity, batch: StatusBatch) -> Result<StatusReceipt, Refusal> {
-    if batch.quarantined.is_empty() {
-        return c.ccms.record_status(who, batch).await;
-    }
     let (ccms, who) = (c.ccms.clone(), who.clone());
     let finishing = tokio::spawn(request::go_on(async move { ccms.record_status(&who, batch).await }));
     finishing.await.map_err(|_| Refusal::unavailable())?

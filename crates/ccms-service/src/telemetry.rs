@@ -1,4 +1,5 @@
 //! POST status: whether the device may speak of that light, then intake, then the answer.
+use std::pin::Pin;
 use std::time::Duration;
 
 use ccms_core::ids::{DeviceNo, LightId, LightNo};
@@ -13,6 +14,7 @@ use serde_json::json;
 use crate::ccms::Ccms;
 use crate::identity::{Credentials, DeviceIdentity};
 use crate::intake::{NotTaken, Receipt};
+use crate::live::State;
 use crate::refusal::Refusal;
 
 /// How long an answer waits for readings that came beside it.
@@ -58,7 +60,8 @@ impl Ccms {
             self.live().write().contact(who.no, now);
         }
         let kept = self.keep_rows(rows).await?;
-        let quarantined = self.put_aside(who, batch.quarantined).await?;
+        let quarantined =
+            if batch.quarantined.is_empty() { 0 } else { Box::pin(self.put_aside(who, batch.quarantined)).await? };
         let (next_update_s, next_poll_s) = self.pace(who.no, now);
         Ok(StatusReceipt {
             stored: kept.stored,
@@ -89,27 +92,34 @@ impl Ccms {
         messages: Vec<StatusMessage>,
         now: UtcMillis,
     ) -> Result<Vec<ReadingRow>, Refusal> {
-        let first = {
-            let live = self.live().read();
-            let device = live.device(who.no);
-            let gone = || Refusal::unauthorized("This device is not registered any more; configure again");
-            device.ok_or_else(gone)?.lights.first().copied()
-        };
-        let mut rows = Vec::with_capacity(messages.len());
-        for message in messages {
-            self.check_own_device(who, message.device_id.as_deref(), "body").await?;
-            self.check_own_imei(who, message.gsm_imei.as_deref(), "body").await?;
+        match self.own_rows(who, messages, now) {
+            Err(refusal) if refusal.code == ErrorCode::DeviceMismatch => Err(self.mismatch(who, "body", refusal).await),
+            rows => rows,
+        }
+    }
+
+    fn own_rows(
+        &self,
+        who: &DeviceIdentity,
+        messages: Vec<StatusMessage>,
+        now: UtcMillis,
+    ) -> Result<Vec<ReadingRow>, Refusal> {
+        let live = self.live().read();
+        let gone = || Refusal::unauthorized("This device is not registered any more; configure again");
+        let lights = live.device(who.no).ok_or_else(gone)?.lights.as_slice();
+        let row = |message: StatusMessage| {
+            own_device(who, message.device_id.as_deref())?;
+            own_imei(who, message.gsm_imei.as_deref())?;
             let mut reading = message.reading;
             let named = reading.light_id.take();
-            // A device with one light need not say which.
-            let light_no = match (&message.light_id, first) {
-                (None, Some(first)) => first,
-                _ => self.check_own_light(who, named.as_ref(), "body").await?,
+            let light_no = match (&message.light_id, lights.first()) {
+                // A device with one light need not say which.
+                (None, Some(first)) => *first,
+                _ => own_light(&live, lights, named.as_ref())?,
             };
-            let dedupe = reading.dedupe_key();
-            rows.push(ReadingRow { light_no, device_no: who.no, received_at: now, dedupe, reading });
-        }
-        Ok(rows)
+            Ok(ReadingRow { light_no, device_no: who.no, received_at: now, dedupe: reading.dedupe_key(), reading })
+        };
+        messages.into_iter().map(row).collect()
     }
 
     pub(crate) async fn keep_rows(&self, rows: Vec<ReadingRow>) -> Result<Receipt, Refusal> {
@@ -133,11 +143,10 @@ impl Ccms {
         named: Option<&str>,
         part: &str,
     ) -> Result<(), Refusal> {
-        if named.is_none_or(|id| id == who.id.as_str()) {
-            return Ok(());
+        match own_device(who, named) {
+            Err(refusal) => Err(self.mismatch(who, part, refusal).await),
+            own => own,
         }
-        self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
-        Err(Refusal::mismatch("device_id in the body differs from the token"))
     }
 
     /// A modem's number that is named in a body is the one that the device is named by.
@@ -147,12 +156,10 @@ impl Ccms {
         named: Option<&str>,
         part: &str,
     ) -> Result<(), Refusal> {
-        let (Some(own), Some(named)) = (who.id.imei(), named) else { return Ok(()) };
-        if own == named {
-            return Ok(());
+        match own_imei(who, named) {
+            Err(refusal) => Err(self.mismatch(who, part, refusal).await),
+            own => own,
         }
-        self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
-        Err(Refusal::mismatch("gsm_imei in the body differs from the token"))
     }
 
     /// A light that is named in a body is one of this device's; `None` is a name that no light can have.
@@ -165,12 +172,25 @@ impl Ccms {
         let own = {
             let live = self.live().read();
             let lights = live.device(who.no).map(|d| d.lights.as_slice()).unwrap_or_default();
-            named.and_then(|id| live.light_no(id)).filter(|no| lights.contains(no))
+            own_light(&live, lights, named)
         };
-        if own.is_none() {
-            self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
+        match own {
+            Err(refusal) => Err(self.mismatch(who, part, refusal).await),
+            own => own,
         }
-        own.ok_or_else(|| Refusal::mismatch("light_id in the body is not a light of this device"))
+    }
+
+    /// Writes down that a body spoke of what is not this device's. Rare, so its state is not every request's.
+    fn mismatch<'a>(
+        &'a self,
+        who: &'a DeviceIdentity,
+        part: &'a str,
+        refusal: Refusal,
+    ) -> Pin<Box<dyn Future<Output = Refusal> + Send + 'a>> {
+        Box::pin(async move {
+            self.note_of_device(&who.id, "device.mismatch", who.id.as_str(), json!({"part": part})).await;
+            refusal
+        })
     }
 
     /// When the device should report and poll next, in seconds.
@@ -186,4 +206,19 @@ impl Ccms {
         });
         (light::next_status_s(temperature, battery), light::next_poll_s(urgent, battery))
     }
+}
+
+fn own_device(who: &DeviceIdentity, named: Option<&str>) -> Result<(), Refusal> {
+    let own = named.is_none_or(|id| id == who.id.as_str());
+    own.then_some(()).ok_or_else(|| Refusal::mismatch("device_id in the body differs from the token"))
+}
+
+fn own_imei(who: &DeviceIdentity, named: Option<&str>) -> Result<(), Refusal> {
+    let own = who.id.imei().zip(named).is_none_or(|(own, named)| own == named);
+    own.then_some(()).ok_or_else(|| Refusal::mismatch("gsm_imei in the body differs from the token"))
+}
+
+fn own_light(live: &State, lights: &[LightNo], named: Option<&LightId>) -> Result<LightNo, Refusal> {
+    let own = named.and_then(|id| live.light_no(id)).filter(|no| lights.contains(no));
+    own.ok_or_else(|| Refusal::mismatch("light_id in the body is not a light of this device"))
 }
