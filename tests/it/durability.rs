@@ -175,13 +175,14 @@ on_both! {
         }
         let marks = |city: &City| (1..=5).map(|n| city.operator().sees_mark(&format!("SL00{n}"))).collect::<Vec<_>>();
         // Three pieces and the position.
-        for passing in 0..=4 {
+        for passing in 0..=4_i64 {
             for (n, device) in devices.iter_mut().enumerate() {
                 city.waits(1);
-                device.reports(if (n + passing) % 2 == 0 { PowerState::On } else { PowerState::Off }).await.ok();
+                device.reports(if (n as i64 + passing) % 2 == 0 { PowerState::On } else { PowerState::Off }).await.ok();
             }
             let before = city.ccms.saved_position();
-            city.store.fails_after(passing as i64);
+            // What else asks the database in the background is counted too, so the last is not counted out.
+            city.store.fails_after(if passing == 4 { -1 } else { passing });
             city.ccms.checkpoint().await;
             city.store.fails(false);
             assert_eq!(city.ccms.saved_position() > before, passing == 4, "{passing} calls");
