@@ -29,6 +29,11 @@ macro_rules! text_id {
                 Ok(Self(text.into()))
             }
 
+            /// The text of one that was parsed once and is kept in another form since.
+            pub fn kept(text: String) -> Self {
+                Self(text.into())
+            }
+
             pub fn as_str(&self) -> &str {
                 &self.0
             }

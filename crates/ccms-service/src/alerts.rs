@@ -202,8 +202,8 @@ impl Ccms {
         let live = self.live().read();
         AlertView {
             alert_id: alert.no,
-            device_id: alert.device_no.and_then(|no| live.device(no)).map(|d| d.record.id.clone()),
-            light_id: alert.light_no.and_then(|no| live.light(no)).map(|l| l.record.id.clone()),
+            device_id: alert.device_no.and_then(|no| live.device(no)).map(|d| d.record.id()),
+            light_id: alert.light_no.and_then(|no| live.light(no)).map(|l| l.record.id()),
             kind: alert.kind,
             severity: match alert.severity {
                 Severity::Info => AlertSeverity::Info,
@@ -264,7 +264,7 @@ impl Ccms {
         let mut live = self.live().write();
         let lights = match (alert.light_no, alert.device_no.and_then(|no| live.device(no))) {
             (Some(light), _) => vec![light],
-            (None, Some(device)) => device.lights.clone(),
+            (None, Some(device)) => device.lights.to_vec(),
             (None, None) => Vec::new(),
         };
         if step != AlertStep::Repeated {

@@ -106,9 +106,10 @@ impl Ccms {
         let until = now.plus_seconds(self.settings().claim_window_s);
         let audit = self.audit_entry(by.name(), "device.approve", id.as_str(), json!({"until": until}));
         let device = self.store().device(id).await?.ok_or(ServiceError::NotFound)?;
-        let contact = self.live().read().device(device.no).and_then(|d| d.last_contact);
+        let contact = self.live().read().device(device.no).and_then(|d| d.last_contact());
+        let heard = contact.max(device.claimed_at).unwrap_or(device.created_at);
         match device.state {
-            DeviceState::Claimed if self.is_silent(&device, contact, now) => {
+            DeviceState::Claimed if self.is_silent(device.state, heard, now) => {
                 self.release_one(&device).await?;
             }
             DeviceState::Claimed => return Err(invalid("This device is claimed already.")),

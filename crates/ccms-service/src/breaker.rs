@@ -204,7 +204,7 @@ impl Ccms {
         let (light, last_contact) = {
             let live = self.live().read();
             let device = live.device(no);
-            (device.and_then(|d| d.lights.first().copied()), device.and_then(|d| d.last_contact))
+            (device.and_then(|d| d.lights.first().copied()), device.and_then(|d| d.last_contact()))
         };
         let raise = Raise {
             device: Some(no),

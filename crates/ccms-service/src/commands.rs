@@ -162,7 +162,7 @@ impl Ccms {
     /// The id of a light, if it is theirs to see.
     pub(crate) fn seen_light(&self, who: Who<'_>, no: LightNo) -> Option<LightId> {
         let live = self.live().read();
-        live.light(no).filter(|l| who.sees(&l.record)).map(|l| l.record.id.clone())
+        live.light(no).filter(|l| who.sees(&l.record)).map(|l| l.record.id())
     }
 
     /// Each light once, with its number and its device's.

@@ -4,12 +4,12 @@ use ccms_core::ids::{DeviceId, DeviceNo};
 use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::envelope::ErrorCode;
-use ccms_store::{DeviceRecord, DeviceState, StoreResult};
+use ccms_store::{DeviceState, StoreResult};
 use serde_json::json;
 
 use crate::ccms::Ccms;
 use crate::keys::{TokenClaims, TokenKeys};
-use crate::live::State;
+use crate::live::{KeptDevice, State};
 use crate::proof::Standing;
 use crate::refusal::Refusal;
 
@@ -165,11 +165,11 @@ impl Ccms {
     pub(crate) fn credentials(&self, no: DeviceNo, epoch: u32, now: UtcMillis) -> Option<Credentials> {
         let (id, generation) = {
             let mut live = self.live().write();
-            let claimed = |r: &DeviceRecord| r.epoch == epoch && r.state == DeviceState::Claimed;
+            let claimed = |r: &KeptDevice| r.epoch == epoch && r.state == DeviceState::Claimed;
             let device = live.device_mut(no).filter(|d| claimed(&d.record))?;
             let generation = now.0.max(device.token_issued_gen + 1).max(device.record.token_used_gen + 1);
             device.token_issued_gen = generation;
-            (device.record.id.clone(), generation)
+            (device.record.id(), generation)
         };
         let (token, expires_at) = self.keys().issue(&id, epoch, generation, now);
         Some(Credentials { token, expires_at })
@@ -186,7 +186,7 @@ const TOKEN_REQUIRED: &str = "A device token is required; configure first";
 const TOKEN_INVALID: &str = "The device token is not valid; configure again";
 
 /// A device that a person or open enrolment made one of the city's; one that merely asked is not.
-fn registered<'a>(live: &'a State, id: &DeviceId) -> Option<&'a DeviceRecord> {
+fn registered<'a>(live: &'a State, id: &DeviceId) -> Option<&'a KeptDevice> {
     let device = live.device_no(id).and_then(|no| live.device(no))?;
     Some(&device.record).filter(|record| record.state != DeviceState::Pending)
 }

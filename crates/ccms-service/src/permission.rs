@@ -13,6 +13,8 @@
 //! (letting devices in, importing, administration) is allowed.
 use ccms_store::{LightRecord, Role};
 
+use crate::live::KeptLight;
+
 use crate::error::ServiceError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -117,8 +119,25 @@ impl<'a> Who<'a> {
     }
 
     /// Whether this light is theirs to see.
-    pub fn sees(self, light: &LightRecord) -> bool {
-        self.zone.is_none_or(|zone| light.curated.zone == zone)
+    pub(crate) fn sees(self, light: &impl Zoned) -> bool {
+        self.zone.is_none_or(|zone| light.is_in(zone))
+    }
+}
+
+/// A light, which is in a zone.
+pub(crate) trait Zoned {
+    fn is_in(&self, zone: &str) -> bool;
+}
+
+impl Zoned for LightRecord {
+    fn is_in(&self, zone: &str) -> bool {
+        self.curated.zone == zone
+    }
+}
+
+impl Zoned for KeptLight {
+    fn is_in(&self, zone: &str) -> bool {
+        self.is_in_zone(zone)
     }
 }
 

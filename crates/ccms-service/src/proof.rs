@@ -14,6 +14,7 @@ use ccms_store::DeviceRecord;
 use crate::ccms::Ccms;
 use crate::identity::DeviceIdentity;
 use crate::keys::{Issued, signature};
+use crate::live::KeptDevice;
 use crate::refusal::Refusal;
 
 /// What came with a configure.
@@ -46,6 +47,25 @@ pub(crate) enum Signed {
     Wrongly,
 }
 
+/// What of a device decides how its tokens stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trust {
+    epoch: u32,
+    token_used_gen: i64,
+}
+
+impl From<&DeviceRecord> for Trust {
+    fn from(device: &DeviceRecord) -> Self {
+        Self { epoch: device.epoch, token_used_gen: device.token_used_gen }
+    }
+}
+
+impl From<&KeptDevice> for Trust {
+    fn from(device: &KeptDevice) -> Self {
+        Self { epoch: device.epoch, token_used_gen: device.token_used_gen }
+    }
+}
+
 impl Ccms {
     /// Checks `X-Device-Signature` over a body as it was sent, on a route that takes a token.
     ///
@@ -74,8 +94,8 @@ impl Ccms {
             return false;
         }
         let live = self.live().read();
-        let model = live.device(who.no).and_then(|d| d.record.reported.device_type.as_deref());
-        model.is_some_and(|model| models.iter().any(|m| m.eq_ignore_ascii_case(model)))
+        let model = live.device(who.no).and_then(|d| d.record.device_type());
+        model.is_some_and(|model| models.iter().any(|m| m.eq_ignore_ascii_case(&model)))
     }
 
     pub(crate) fn signed(&self, id: &DeviceId, epoch: u32, evidence: &Evidence<'_>) -> Signed {
@@ -91,7 +111,8 @@ impl Ccms {
     }
 
     /// How a token stands with the device it names, apart from its seven days.
-    pub(crate) fn standing(&self, device: &DeviceRecord, token: Issued, now: UtcMillis) -> Standing {
+    pub(crate) fn standing(&self, device: impl Into<Trust>, token: Issued, now: UtcMillis) -> Standing {
+        let device = device.into();
         let age_s = self.elapsed_ms(UtcMillis::from_seconds(token.at_s), now).div_euclid(1000);
         if token.epoch != device.epoch || age_s > self.settings().silence_s {
             Standing::Void

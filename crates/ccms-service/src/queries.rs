@@ -128,7 +128,7 @@ impl Ccms {
         let live = self.live().read();
         let light = live.light(no).ok_or(ServiceError::NotFound)?;
         let (facts, device) = (live.facts(light), live.device_of(light));
-        let (latitude, longitude) = (light.record.curated.latitude, light.record.curated.longitude);
+        let (latitude, longitude) = light.record.place();
         let schedule = self.schedule_at(latitude, longitude, now);
         let local = TimeOfDay::at(now, self.inner().city_time.utc_offset_minutes(now));
         let commands: Vec<CommandView> = commands.iter().map(|c| command_view(c, id)).collect();
@@ -136,25 +136,25 @@ impl Ccms {
             now,
             light_id: id.clone(),
             light_no: no.0,
-            name: light.record.curated.name.clone(),
-            address: light.record.curated.address.clone(),
-            city: light.record.curated.city.clone(),
+            name: light.record.name(),
+            address: light.record.address(),
+            city: light.record.city(),
             latitude,
             longitude,
             indicator: facts.indicator(now),
             cause: facts.cause(now),
             online: facts.is_online(now),
-            last_contact: device.and_then(|d| d.last_contact),
+            last_contact: device.and_then(|d| d.last_contact()),
             scheduled: schedule.wants(Some(local)),
             schedule: Some(schedule),
             commanded: commands.iter().find(|c| c.state.is_live() || c.state == CommandState::Executed).cloned(),
             actual: light.latest().as_ref().map(reading_view),
-            device: device.map(|d| DeviceView {
-                device_id: d.record.id.clone(),
-                firmware_version: d.record.reported.firmware_version.clone(),
-                communication_type: d.record.reported.communication_type.clone(),
-                gsm_imei: d.record.reported.gsm_imei.clone(),
-                claimed_at: d.record.claimed_at,
+            device: device.map(|d| d.record.record()).map(|d| DeviceView {
+                device_id: d.id,
+                firmware_version: d.reported.firmware_version,
+                communication_type: d.reported.communication_type,
+                gsm_imei: d.reported.gsm_imei,
+                claimed_at: d.claimed_at,
             }),
             readings: readings.iter().map(reading_view).collect(),
             commands,
@@ -196,7 +196,7 @@ fn bounds(live: &State, who: Who<'_>) -> Option<[f64; 4]> {
     let places = live
         .lights()
         .filter(|l| who.sees(&l.record))
-        .map(|l| (l.record.curated.latitude, l.record.curated.longitude))
+        .map(|l| l.record.place())
         .filter(|p| *p != (0.0, 0.0));
     places.fold(None, |bounds, (lat, lon)| {
         let [s, w, n, e] = bounds.unwrap_or([lat, lon, lat, lon]);
@@ -205,25 +205,25 @@ fn bounds(live: &State, who: Who<'_>) -> Option<[f64; 4]> {
 }
 
 fn matches(live: &State, light: &LiveLight, needle: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(needle);
+    let has = |text: String| text.to_lowercase().contains(needle);
     needle.is_empty()
-        || has(light.record.id.as_str())
-        || has(&light.record.curated.name)
-        || has(&light.record.curated.address)
-        || live.device_of(light).is_some_and(|d| has(d.record.id.as_str()))
+        || has(light.record.id_text())
+        || has(light.record.name())
+        || has(light.record.address())
+        || live.device_of(light).is_some_and(|d| has(d.record.id_text()))
 }
 
 fn hit(live: &State, light: &LiveLight, now: UtcMillis) -> LightHit {
     let (facts, device) = (live.facts(light), live.device_of(light));
     LightHit {
-        light_id: light.record.id.clone(),
-        device_id: device.map(|d| d.record.id.clone()),
-        name: light.record.curated.name.clone(),
-        address: light.record.curated.address.clone(),
+        light_id: light.record.id(),
+        device_id: device.map(|d| d.record.id()),
+        name: light.record.name(),
+        address: light.record.address(),
         indicator: facts.indicator(now),
         power_state: facts.power_state,
         brightness_percent: light.latest.as_ref().and_then(|r| r.brightness_percent()),
-        last_contact: device.and_then(|d| d.last_contact),
+        last_contact: device.and_then(|d| d.last_contact()),
         cause: facts.cause(now),
     }
 }

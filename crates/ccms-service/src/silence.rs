@@ -73,9 +73,8 @@ impl Ccms {
     }
 
     /// Whether a claimed device was not heard of for too long.
-    pub(crate) fn is_silent(&self, device: &DeviceRecord, last_contact: Option<UtcMillis>, now: UtcMillis) -> bool {
-        let heard = last_contact.max(device.claimed_at).unwrap_or(device.created_at);
-        device.state == DeviceState::Claimed && self.elapsed_ms(heard, now).div_euclid(1000) > self.settings().silence_s
+    pub(crate) fn is_silent(&self, state: DeviceState, heard: UtcMillis, now: UtcMillis) -> bool {
+        state == DeviceState::Claimed && self.elapsed_ms(heard, now).div_euclid(1000) > self.settings().silence_s
     }
 
     /// Notes that the server is alive.
@@ -90,8 +89,8 @@ impl Ccms {
         let now = self.now();
         let silent: Vec<DeviceRecord> = {
             let live = self.live().read();
-            let silent = live.devices().filter(|d| self.is_silent(&d.record, d.last_contact, now));
-            silent.take(RELEASED_AT_ONCE).map(|d| d.record.clone()).collect()
+            let silent = live.devices().filter(|d| self.is_silent(d.record.state, d.heard(), now));
+            silent.take(RELEASED_AT_ONCE).map(|d| d.record.record()).collect()
         };
         let mut released = 0;
         for device in &silent {
@@ -113,7 +112,7 @@ impl Ccms {
             let live = self.live().read();
             let held = live.device(device.no);
             held.is_some_and(|d| {
-                d.record.epoch == device.epoch && self.is_silent(&d.record, d.last_contact, self.now())
+                d.record.epoch == device.epoch && self.is_silent(d.record.state, d.heard(), self.now())
             })
         };
         if !unchanged {

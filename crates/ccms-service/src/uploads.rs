@@ -65,16 +65,14 @@ impl Ccms {
             message: message.message,
         };
         self.store().save_firmware_report(&report).await?;
-        let known = self.live().read().device(who.no).map(|d| d.record.reported.clone());
+        let known = self.live().read().device(who.no).map(|d| d.record.reported());
         if let Some(mut reported) = known
             && message.version.is_some()
             && reported.firmware_version != message.version
         {
             reported.firmware_version = message.version;
             self.store().save_reported(who.no, &reported).await?;
-            if let Some(device) = self.live().write().device_mut(who.no) {
-                device.record.reported = reported;
-            }
+            self.live().write().device_says(who.no, &reported);
         }
         self.live().write().contact(who.no, now);
         Ok(FirmwareResponse::recorded(now))
@@ -105,7 +103,7 @@ impl Ccms {
         HealthResponse {
             status: "ok".into(),
             device_id: who.id.to_string(),
-            light_ids: lights().map(|l| l.record.id.to_string()).collect(),
+            light_ids: lights().map(|l| l.record.id_text()).collect(),
             indicator: lights().map(|l| live.facts(l).indicator(now)).max_by_key(weight).unwrap_or(Indicator::Gray),
             last_status_at: lights().filter_map(|l| l.latest.as_ref()).map(|row| row.received_at).max(),
             pending_commands: device.map_or(0, |d| {

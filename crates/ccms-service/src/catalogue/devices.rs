@@ -72,7 +72,7 @@ impl Ccms {
                 if by.who().zone().is_some() && !lights.iter().any(|l| by.who().sees(l)) {
                     continue;
                 }
-                let view = self.device_view(lights.iter().filter(|l| by.who().sees(l)), device);
+                let view = self.device_view(lights.iter().filter(|l| by.who().sees(*l)), device);
                 if needle.is_empty() || view.has_words(&needle) {
                     found.push(view);
                 }
@@ -99,7 +99,7 @@ impl Ccms {
         let known: Vec<LightRecord> = {
             let live = self.live().read();
             let lights = live.device(device.no).map(|d| d.lights.as_slice()).unwrap_or_default();
-            lights.iter().filter_map(|no| live.light(*no)).map(|l| l.record.clone()).collect()
+            lights.iter().filter_map(|no| live.light(*no)).map(|l| l.record.record()).collect()
         };
         let drives = matches!(device.state, DeviceState::Registered | DeviceState::Claimed);
         if known.is_empty() && drives { self.store().lights_of_device(device.no).await } else { Ok(known) }
@@ -108,7 +108,7 @@ impl Ccms {
     pub async fn find_device(&self, by: MayView<'_>, id: &DeviceId) -> Result<DeviceView, ServiceError> {
         let device = self.store().device(id).await?.ok_or(ServiceError::NotFound)?;
         let lights = self.store().lights_of_device(device.no).await?;
-        let seen = lights.iter().filter(|l| by.who().sees(l));
+        let seen = lights.iter().filter(|l| by.who().sees(*l));
         let mut view = self.device_view(seen, device);
         view.firmware = self.store().firmware_report(view.record.no).await?;
         if by.who().zone().is_some() && view.light_ids.is_empty() { Err(ServiceError::NotFound) } else { Ok(view) }
@@ -136,7 +136,7 @@ impl Ccms {
 
     fn device_view<'a>(&self, lights: impl Iterator<Item = &'a LightRecord>, record: DeviceRecord) -> DeviceView {
         let light_ids = lights.map(|l| l.id.clone()).collect();
-        let contact = self.live().read().device(record.no).and_then(|d| d.last_contact);
+        let contact = self.live().read().device(record.no).and_then(|d| d.last_contact());
         let last_seen = contact.max(record.last_attempt_at);
         DeviceView { record, light_ids, last_seen, firmware: None }
     }

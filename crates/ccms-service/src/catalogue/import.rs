@@ -222,15 +222,15 @@ impl Plan<'_> {
         let light = self.live.light(no).ok_or_else(|| ("light_id", "This light is gone.".to_owned()))?;
         let device = self.live.device_of(light).map(|d| &d.record);
         if let Some(named) = &row.device_id
-            && device.is_none_or(|d| d.id != *named)
+            && device.is_none_or(|d| !d.has_id(named.as_str()))
         {
-            let driver = device.map_or("no controller".to_owned(), |d| d.id.to_string());
-            let message = format!("{} is driven by {driver}. To change that, swap the device.", light.record.id);
+            let driver = device.map_or("no controller".to_owned(), |d| d.id_text());
+            let message = format!("{} is driven by {driver}. To change that, swap the device.", light.record.id_text());
             return Err(("device_id", message));
         }
-        let waits = device.filter(|d| may_wait(d.state)).map(|d| d.id.clone());
+        let waits = device.filter(|d| may_wait(d.state)).map(|d| d.id());
         let change = CurationStep::Update { light: no, curated: Curated::default() };
-        Ok((light.record.curated.clone(), Some(Step { change, waits })))
+        Ok((light.record.curated(), Some(Step { change, waits })))
     }
 
     fn make(&self, row: &ImportRow, device_is_in_the_file: bool) -> Result<(Curated, Option<Step>), Refused> {

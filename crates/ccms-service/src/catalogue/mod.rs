@@ -89,7 +89,7 @@ impl Ccms {
                 .lights()
                 .filter(|l| query.after_no.is_none_or(|after| l.record.no.0 > after))
                 .filter(|l| by.who().sees(&l.record))
-                .filter(|l| query.bbox.is_none_or(|bbox| is_inside(&l.record.curated, bbox)))
+                .filter(|l| query.bbox.is_none_or(|bbox| is_inside(l.record.place(), bbox)))
                 .filter(|l| needle.is_empty() || has_words(&live, l, &needle))
                 .filter(|l| query.indicator.is_none_or(|wanted| live.facts(l).indicator(now) == wanted))
                 .map(|l| l.record.no)
@@ -133,7 +133,7 @@ impl Ccms {
         self.learn_new_lights().await?;
         let live = self.live().read();
         let seen = live.lights().filter(|l| by.who().sees(&l.record));
-        Ok(seen.map(|l| (l.record.clone(), live.device_of(l).map(|d| d.record.clone()))).collect())
+        Ok(seen.map(|l| (l.record.record(), live.device_of(l).map(|d| d.record.record()))).collect())
     }
 
     /// Replaces the curated facts of a light with what `change` makes of them. `expected` is asked whether they are still
@@ -220,7 +220,7 @@ impl Ccms {
 
     /// Makes sure that memory knows which commands of this light were executed last.
     async fn recall_executed(&self, no: LightNo) -> Result<(), ServiceError> {
-        if self.live().read().light(no).is_none_or(|l| l.executed.is_some()) {
+        if self.live().read().light(no).is_none_or(|l| l.executed().is_some()) {
             return Ok(());
         }
         // From here on what is executed is noted, so nothing is missed while the store is asked.
@@ -238,21 +238,21 @@ impl Ccms {
     fn light_view(&self, live: &State, no: LightNo, now: UtcMillis) -> Option<LightView> {
         let light = live.light(no)?;
         let (facts, device) = (live.facts(light), live.device_of(light));
-        let curated = &light.record.curated;
+        let (latitude, longitude) = light.record.place();
         let night = Night {
-            schedule: self.schedule_at(curated.latitude, curated.longitude, now),
+            schedule: self.schedule_at(latitude, longitude, now),
             utc_offset_minutes: self.inner().city_time.utc_offset_minutes(now),
             brightness_percent: self.settings().brightness_percent,
         };
         let alive = device.into_iter().flat_map(|d| &d.commands).map(|c| &c.command).filter(|c| c.light_no == no);
-        let commands: Vec<Command> = alive.chain(light.executed.iter().flatten()).cloned().collect();
+        let commands: Vec<Command> = alive.chain(light.executed().unwrap_or_default()).cloned().collect();
         let (target, in_effect) = standing(&commands, night, now);
         Some(LightView {
-            record: light.record.clone(),
-            device: device.map(|d| d.record.clone()),
+            record: light.record.record(),
+            device: device.map(|d| d.record.record()),
             live: LiveView {
                 latest: light.latest(),
-                last_seen: device.and_then(|d| d.last_contact),
+                last_seen: device.and_then(|d| d.last_contact()),
                 online: facts.is_online(now),
                 indicator: facts.indicator(now),
                 cause: facts.cause(now),
@@ -313,16 +313,17 @@ fn described(c: &Curated) -> serde_json::Value {
     all
 }
 
-fn is_inside(curated: &Curated, [west, south, east, north]: [f64; 4]) -> bool {
-    let (lat, lon) = (curated.latitude, curated.longitude);
+fn is_inside((lat, lon): (f64, f64), [west, south, east, north]: [f64; 4]) -> bool {
     let between = if west <= east { (west..=east).contains(&lon) } else { lon >= west || lon <= east };
     between && (south..=north).contains(&lat) && (lat, lon) != (0.0, 0.0)
 }
 
 fn has_words(live: &State, light: &LiveLight, needle: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(needle);
+    let has = |text: String| text.to_lowercase().contains(needle);
     let record = &light.record;
-    has(record.id.as_str())
-        || [&record.curated.name, &record.curated.address, &record.curated.zone].into_iter().any(|t| has(t))
-        || live.device_of(light).is_some_and(|d| has(d.record.id.as_str()))
+    has(record.id_text())
+        || has(record.name())
+        || has(record.address())
+        || has(record.zone())
+        || live.device_of(light).is_some_and(|d| has(d.record.id_text()))
 }

@@ -20,10 +20,11 @@ impl Ccms {
                 "This device drives no light yet; an operator has to assign one",
             ));
         };
-        let schedule = self.schedule_at(light.record.curated.latitude, light.record.curated.longitude, now);
-        let light_id = light.record.id.to_string();
+        let (latitude, longitude) = light.record.place();
+        let schedule = self.schedule_at(latitude, longitude, now);
+        let light_id = light.record.id_text();
         let token = claimed.credentials.as_ref().map(|c| c.token.clone());
-        let secret = token.is_some().then(|| self.keys().device_secret(&device.record.id, device.record.epoch));
+        let secret = token.is_some().then(|| self.keys().device_secret(&device.record.id(), device.record.epoch));
         Ok(ConfigureResponse {
             status: "success".into(),
             message: ConfigureResponse::MESSAGE.into(),

@@ -85,13 +85,16 @@ impl Ccms {
         let known = {
             let live = self.live().read();
             let device = live.device_no(id).and_then(|no| live.device(no));
-            device.filter(|d| d.record.state == DeviceState::Claimed).map(|d| (d.record.clone(), d.last_contact))
+            device.filter(|d| d.record.state == DeviceState::Claimed).map(|d| {
+                let heard = (!self.is_silent(d.record.state, d.heard(), now)).then(|| d.last_contact());
+                (d.record.record(), heard)
+            })
         };
         let claimed = match known {
-            Some((device, contact)) if !self.is_silent(&device, contact, now) => {
+            Some((device, Some(contact))) => {
                 self.reconfigure(&device, contact, claims, &evidence, request, now).await?
             }
-            Some((silent, _)) => {
+            Some((silent, None)) => {
                 self.release_one(&silent).await?;
                 self.enrol(id, &evidence, request, now).await?
             }
@@ -153,9 +156,7 @@ impl Ccms {
         let fresh = reported_of(request, &device.reported);
         if device.reported != fresh {
             self.store().save_reported(device.no, &fresh).await?;
-            if let Some(device) = self.live().write().device_mut(device.no) {
-                device.record.reported = fresh;
-            }
+            self.live().write().device_says(device.no, &fresh);
         }
         self.live().write().contact(device.no, now);
         self.inner().breaker.mended(device.no);

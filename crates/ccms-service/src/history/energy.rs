@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ccms_block::{Ledger, Sum, Tally};
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Curated, Day, LedgerDay, StoreError, StoreResult};
+use ccms_store::{Day, LedgerDay, StoreError, StoreResult};
 
 use super::Cut;
 use super::summaries::{coverage, ledgers};
@@ -117,16 +117,15 @@ impl Ccms {
         let live = self.live().read();
         let mut members: BTreeMap<String, Vec<LightNo>> = BTreeMap::new();
         for light in live.lights().filter(|l| by.who().sees(&l.record)) {
-            let curated: &Curated = &light.record.curated;
             let name = match query.grouping {
-                Grouping::City => "",
-                Grouping::Zone => &curated.zone,
-                Grouping::Ward => &curated.ward,
-                Grouping::Feeder => &curated.feeder,
-                Grouping::Light => light.record.id.as_str(),
+                Grouping::City => String::new(),
+                Grouping::Zone => light.record.zone(),
+                Grouping::Ward => light.record.ward(),
+                Grouping::Feeder => light.record.feeder(),
+                Grouping::Light => light.record.id_text(),
             };
             if query.only.is_none_or(|only| only == name) {
-                members.entry(name.to_owned()).or_default().push(light.record.no);
+                members.entry(name).or_default().push(light.record.no);
             }
         }
         let of = members.values().enumerate().flat_map(|(g, lights)| lights.iter().map(move |no| (*no, g))).collect();

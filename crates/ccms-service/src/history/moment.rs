@@ -36,7 +36,7 @@ impl Ccms {
         let mut said: Vec<Said> = {
             let live = self.live().read();
             let seen = live.lights().filter(|l| l.record.no > after && by.who().sees(&l.record)).take(limit + 1);
-            seen.map(|l| Said { light_id: l.record.id.clone(), no: l.record.no, reading: None }).collect()
+            seen.map(|l| Said { light_id: l.record.id(), no: l.record.no, reading: None }).collect()
         };
         let more = said.len() > limit;
         said.truncate(limit);

@@ -3,6 +3,7 @@
 //! - `mod`         the master key, and the bundle of everything that a server is given
 //! - [`ring`]      the keys that sign device tokens: the newest signs, older ones verify until their tokens are over
 //! - [`token`]     device tokens: JWT, HS256; verifying one costs about a microsecond
+//! - `seen`      what memory keeps of a token that was found good
 //! - [`secret`]    what a device signs its bodies with: derived, delivered, never stored
 //! - [`signature`] `X-Device-Signature`
 use std::fmt;
@@ -16,12 +17,14 @@ use crate::chance;
 
 pub mod ring;
 pub mod secret;
+mod seen;
 pub mod signature;
 pub mod token;
 
 pub use ring::Ring;
 pub use secret::FactoryKey;
-pub use token::{Issued, SeenToken, TokenClaims, TokenKeys};
+pub use seen::SeenToken;
+pub use token::{Issued, TokenClaims, TokenKeys};
 
 /// What a server is given at its start.
 #[derive(Debug, Clone)]

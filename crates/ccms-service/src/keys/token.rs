@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ring::{FIRST_KID, OVERLAP_S, Ring};
+use super::seen::SeenToken;
 use super::{FactoryKey, KeyError, Keys, MasterKey};
 use crate::metrics::Stopwatch;
 
@@ -62,16 +63,6 @@ impl From<&TokenClaims> for Issued {
     fn from(claims: &TokenClaims) -> Self {
         Self { epoch: claims.ep, generation: claims.generation, at_s: claims.iat, expires_at_s: claims.exp }
     }
-}
-
-/// A token that was found good, kept with its device so that the same bytes need no second look: not their signature, nor
-/// whose they are. How the token stands with the device is judged each time.
-#[derive(Debug, Clone, Copy)]
-pub struct SeenToken {
-    sha256: [u8; 32],
-    /// Of this ring's newest key, which never ends while the ring is the same.
-    ring_no: u32,
-    issued: Issued,
 }
 
 /// All that a header of ours has. Names that come twice, and any other name, are refused.
@@ -190,7 +181,7 @@ impl TokenKeys {
     /// What is known of a token by [`Self::digest`], when it is the one that was seen and the keys are still the same.
     pub fn recognise(&self, digest: &[u8; 32], seen: Option<&SeenToken>) -> Option<Issued> {
         let ring_no = self.ring.read().unwrap_or_else(|e| e.into_inner()).0;
-        seen.filter(|seen| seen.ring_no == ring_no && seen.sha256 == *digest).map(|seen| seen.issued)
+        seen.filter(|seen| seen.is(digest, ring_no)).map(SeenToken::issued)
     }
 
     pub fn digest(token: &str) -> [u8; 32] {
@@ -229,7 +220,7 @@ impl TokenKeys {
             return None;
         }
         let lasts = claims.nbf.is_none() && key.kid == ring.newest().kid;
-        let seen = lasts.then(|| SeenToken { sha256: Self::digest(token), ring_no, issued: Issued::from(&claims) });
+        let seen = lasts.then(|| SeenToken::new(Self::digest(token), ring_no, Issued::from(&claims))).flatten();
         Some((claims, seen))
     }
 

@@ -1,24 +1,28 @@
 //! The latest state of everything, in memory: polls, the map and the offline sweep read it and never ask the database.
 //! It holds only what is on disk already (or can be rebuilt from there: checkpoint plus log).
 //!
-//! One lock, short critical sections, no await inside. Lights and devices sit in vectors by their dense numbers.
+//! One lock, short critical sections, no await inside. Lights and devices sit in lists by their dense numbers.
 //!
 //! - `state`   the state, how it is read and how reports change it
 //! - `contacts` when controllers were heard of, and what other processes changed
 //! - `orders`  commands in it
 //! - `saved`   to the checkpoint and back
 //! - `latest`  a light's newest reading, packed; `names` numbers by id
+//! - `kept`    records of lights and devices, packed: texts by their `patterns`, and in `small` containers
 //! - `silence` who was silent too long, and which commands' time is over, through the `wheel`
 //! - `feed`    numbered changes, for browsers
 mod contacts;
 pub(crate) mod feed;
+mod kept;
 mod latest;
 mod names;
 mod orders;
+mod patterns;
 mod saved;
 mod silence;
 #[cfg(test)]
 mod size;
+mod small;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,6 +30,7 @@ mod wheel;
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub(crate) use kept::{KeptDevice, KeptLight};
 pub(crate) use state::{Drawn, LiveLight, State};
 
 /// The lock around [`State`].

@@ -11,18 +11,18 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number whose id this is. `id_of` looks it up in the list.
-    pub fn find<'a>(&self, id: &str, id_of: impl Fn(u32) -> Option<&'a str>) -> Option<u32> {
-        self.numbers.find(self.seed.hash_one(id), |no| id_of(*no) == Some(id)).copied()
+    /// The number whose id this is. `has_id` compares it with that of an entry of the list.
+    pub fn find(&self, id: &str, has_id: impl Fn(u32) -> bool) -> Option<u32> {
+        self.numbers.find(self.seed.hash_one(id), |no| has_id(*no)).copied()
     }
 
-    /// From here on `id` is `no`'s, as the list says already.
-    pub fn put<'a>(&mut self, id: &str, no: u32, id_of: impl Fn(u32) -> Option<&'a str>) {
+    /// From here on `id` is `no`'s, as the list says already, which `id_of` reads when the table grows.
+    pub fn put(&mut self, id: &str, no: u32, has_id: impl Fn(u32) -> bool, id_of: impl Fn(u32) -> String) {
         let hash = self.seed.hash_one(id);
-        match self.numbers.find_mut(hash, |held| id_of(*held) == Some(id)) {
+        match self.numbers.find_mut(hash, |held| has_id(*held)) {
             Some(held) => *held = no,
             None => {
-                self.numbers.insert_unique(hash, no, |held| self.seed.hash_one(id_of(*held).unwrap_or_default()));
+                self.numbers.insert_unique(hash, no, |held| self.seed.hash_one(&*id_of(*held)));
             }
         }
     }
@@ -38,11 +38,11 @@ mod tests {
         let mut names = Names::default();
         for round in 0..2 {
             for (id, no) in list.iter().zip(0..) {
-                names.put(id, no, |no| list.get(no as usize).map(String::as_str));
+                names.put(id, no, |no| list[no as usize] == *id, |no| list[no as usize].clone());
             }
             assert_eq!(names.numbers.len(), 5_000, "round {round}");
         }
-        let find = |id: &str| names.find(id, |no| list.get(no as usize).map(String::as_str));
+        let find = |id: &str| names.find(id, |no| list[no as usize] == id);
         assert!(list.iter().zip(0..).all(|(id, no)| find(id) == Some(no)));
         assert_eq!(find("SL5000"), None);
     }

@@ -3,6 +3,7 @@ use ccms_core::command::{Command, CommandEvent, CommandState};
 use ccms_core::ids::{CommandId, DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 
+use super::small::Few;
 use super::state::{LiveCommand, State};
 use crate::told::Happening;
 
@@ -56,7 +57,7 @@ impl State {
             let over = device.commands.remove(at).command;
             self.expiring.remove(&(over.expires_at, id.clone()));
             self.device_by_command.remove(id);
-            if self.light(light_no).is_some_and(|l| l.executed.is_some()) {
+            if self.light(light_no).is_some_and(|l| l.executed_is_known) {
                 self.note_executed(light_no, vec![over]);
             }
         }
@@ -129,7 +130,8 @@ impl State {
     /// Keeps the newest executed command of each type, of these and those that are known.
     pub fn note_executed(&mut self, no: LightNo, commands: Vec<Command>) {
         let Some(light) = self.light_mut(no) else { return };
-        let known = light.executed.get_or_insert_default();
+        light.executed_is_known = true;
+        let known = &mut light.executed;
         for command in commands.into_iter().filter(|c| c.state == CommandState::Executed) {
             match known.iter_mut().find(|k| k.kind.command_type() == command.kind.command_type()) {
                 None => known.push(command),
@@ -142,7 +144,7 @@ impl State {
     /// What was executed is not known after all.
     pub fn forget_executed(&mut self, no: LightNo) {
         if let Some(light) = self.light_mut(no) {
-            light.executed = None;
+            (light.executed, light.executed_is_known) = (Few::default(), false);
         }
     }
 }

@@ -33,7 +33,7 @@ impl State {
 
     /// From here on the freshest contact counts as unsaved.
     pub fn all_contacts_count(&mut self) {
-        for device in self.devices.iter_mut().flatten().filter(|d| d.last_contact > d.kept_contact) {
+        for device in self.devices.iter_mut().filter(|d| d.last_contact() > d.kept_contact.get()) {
             device.kept_contact = device.last_contact;
             self.unsaved_contacts.push(device.record.no);
         }
@@ -50,7 +50,7 @@ impl State {
         let device = self.device_of(light)?;
         Some(CheckpointRow {
             light_no: no,
-            last_contact: device.last_contact?,
+            last_contact: device.last_contact()?,
             promised_interval_s: device.promised_interval_s,
             latest: light.latest(),
         })
@@ -59,7 +59,7 @@ impl State {
     /// What a stored reading says of contact is in the log.
     pub(super) fn note_kept_contact(&mut self, row: &ReadingRow) {
         if let Some(device) = self.device_mut(row.device_no) {
-            device.kept_contact = device.kept_contact.max(Some(row.received_at));
+            device.kept_contact = device.kept_contact.get().max(Some(row.received_at)).into();
         }
     }
 
@@ -83,10 +83,10 @@ impl State {
     pub fn restore(&mut self, row: CheckpointRow) {
         let Some(light) = self.light_mut(row.light_no) else { return };
         light.latest = row.latest.as_ref().map(Latest::new);
-        if let Some(device) = light.record.device_no.and_then(|no| self.device_mut(no)) {
+        if let Some(device) = light.record.device_no().and_then(|no| self.device_mut(no)) {
             // Of several lights of one device, the row that was written last knows what was promised last.
-            if device.last_contact.is_none_or(|at| at <= row.last_contact) {
-                device.last_contact = Some(row.last_contact);
+            if device.last_contact().is_none_or(|at| at <= row.last_contact) {
+                device.last_contact = Some(row.last_contact).into();
                 device.promised_interval_s = row.promised_interval_s;
             }
             device.kept_contact = device.last_contact;
@@ -106,12 +106,12 @@ impl State {
 
     /// Gives every device that was online when the server was last alive a fresh wait.
     pub fn grant_grace(&mut self, now: UtcMillis) {
-        let Some(last_alive) = self.devices().filter_map(|d| d.last_contact).max() else { return };
-        for device in self.devices.iter_mut().flatten() {
+        let Some(last_alive) = self.devices().filter_map(|d| d.last_contact()).max() else { return };
+        for device in self.devices.iter_mut() {
             let window_s = limits::OFFLINE_AFTER_S.max(limits::OFFLINE_AFTER_INTERVALS * device.promised_interval_s);
             let window_ms = i64::from(window_s) * 1000 + CONTACT_COARSE_MS;
-            if device.last_contact.is_some_and(|at| last_alive.since(at) <= window_ms) {
-                device.grace_contact = Some(now);
+            if device.last_contact().is_some_and(|at| last_alive.since(at) <= window_ms) {
+                device.grace_contact = Some(now).into();
             }
         }
     }

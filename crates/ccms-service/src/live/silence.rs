@@ -13,7 +13,7 @@ impl State {
         let due = if set_back || !self.is_watching {
             self.is_watching = true;
             self.silences.restart(now);
-            (1..=u32::try_from(self.devices.len()).unwrap_or(u32::MAX)).collect()
+            (1..=self.devices.highest()).collect()
         } else {
             self.silences.turn(now)
         };
@@ -148,7 +148,7 @@ mod tests {
                 match step {
                     Step::Contact(device, ago) => state.contact(DeviceNo(device), UtcMillis(now.0 + ago)),
                     Step::Reading(light, low) => {
-                        let device_no = state.light(LightNo(light)).and_then(|l| l.record.device_no).unwrap();
+                        let device_no = state.light(LightNo(light)).and_then(|l| l.record.device_no()).unwrap();
                         let battery_percent = Some(if low { 15 } else { 90 });
                         let reading = Reading { reported_at: now, battery_percent, ..Reading::default() };
                         let dedupe = reading.dedupe_key();
@@ -159,7 +159,7 @@ mod tests {
                     Step::Swaps(light, device) => {
                         let record = LightRecord {
                             device_no: Some(DeviceNo(device)),
-                            ..state.light(LightNo(light)).unwrap().record.clone()
+                            ..state.light(LightNo(light)).unwrap().record.record()
                         };
                         state.put_light(record);
                     }

@@ -7,19 +7,23 @@ use ccms_core::light::{self, LightFacts};
 use ccms_core::limits;
 use ccms_core::snapshot::{Mark, MarkState};
 use ccms_core::time::UtcMillis;
-use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow};
+use ccms_store::{CommandChange, DeviceRecord, LightRecord, ReadingRow, Reported};
 
+use super::kept::{KeptDevice, KeptLight};
 use super::latest::Latest;
 use super::names::Names;
+use super::patterns::Patterns;
+use super::small::{Dense, Driven, Few, When};
 use super::wheel::Wheel;
 use crate::keys::SeenToken;
 use crate::told::Happening;
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// By number minus one; `None` where a number belongs to no loaded light.
-    pub(super) lights: Vec<Option<LiveLight>>,
-    pub(super) devices: Vec<Option<LiveDevice>>,
+    /// By number.
+    pub(super) lights: Dense<LiveLight>,
+    pub(super) devices: Dense<LiveDevice>,
+    patterns: Patterns,
     /// See [`State::known_through`].
     known_through: u32,
     light_names: Names,
@@ -45,11 +49,12 @@ pub(crate) struct State {
 
 #[derive(Debug)]
 pub(crate) struct LiveLight {
-    pub record: LightRecord,
+    pub record: KeptLight,
     /// The newest reading in the order of time.
     pub latest: Option<Latest>,
-    /// The newest executed command of each type; `None` until somebody asks.
-    pub executed: Option<Vec<Command>>,
+    /// The newest executed command of each type; see [`LiveLight::executed`].
+    pub(super) executed: Few<Command>,
+    pub(super) executed_is_known: bool,
     /// What the map was last told.
     pub(super) published: Option<(MarkState, u8)>,
     /// The checkpoint does not have its state, and somebody will see to that.
@@ -58,22 +63,22 @@ pub(crate) struct LiveLight {
 
 #[derive(Debug)]
 pub(crate) struct LiveDevice {
-    pub record: DeviceRecord,
-    pub lights: Vec<LightNo>,
+    pub record: KeptDevice,
+    pub lights: Driven,
     /// The highest generation of token that this run of the server issued to it.
     pub token_issued_gen: i64,
     /// The last token that was found good.
     pub token_seen: Option<SeenToken>,
-    pub last_contact: Option<UtcMillis>,
+    pub(super) last_contact: When,
     /// The last contact that a start would find, in the checkpoint or in the log.
-    pub kept_contact: Option<UtcMillis>,
+    pub(super) kept_contact: When,
     /// The last contact that other processes know of, where there are any.
-    pub contact_told: Option<UtcMillis>,
+    pub(super) contact_told: When,
     /// Stands in for contact after the server's own absence, so that it is not taken for the device's.
-    pub grace_contact: Option<UtcMillis>,
+    pub(super) grace_contact: When,
     pub promised_interval_s: u32,
     /// Not over yet; few.
-    pub commands: Vec<LiveCommand>,
+    pub commands: Few<LiveCommand>,
     /// Grows with every change of them, so that who read them elsewhere sees that they moved on meanwhile.
     pub command_steps: u64,
 }
@@ -98,12 +103,31 @@ impl LiveLight {
     pub fn latest(&self) -> Option<ReadingRow> {
         self.latest.as_ref().map(|latest| latest.row(self.record.no))
     }
+
+    /// The newest executed command of each type; `None` until somebody asks.
+    pub fn executed(&self) -> Option<&[Command]> {
+        self.executed_is_known.then_some(&self.executed)
+    }
 }
 
 impl LiveDevice {
     /// The contact that its silence counts from, and the interval that was promised.
     pub fn presence(&self) -> (Option<UtcMillis>, u32) {
-        (self.last_contact.map(|at| self.grace_contact.map_or(at, |grace| grace.max(at))), self.promised_interval_s)
+        let grace = self.grace_contact.get();
+        (self.last_contact().map(|at| grace.map_or(at, |grace| grace.max(at))), self.promised_interval_s)
+    }
+
+    pub fn last_contact(&self) -> Option<UtcMillis> {
+        self.last_contact.get()
+    }
+
+    pub fn contact_told(&self) -> Option<UtcMillis> {
+        self.contact_told.get()
+    }
+
+    /// When it was last heard of, or let in, or registered.
+    pub fn heard(&self) -> UtcMillis {
+        self.last_contact().max(self.record.claimed_at()).unwrap_or(self.record.created_at)
     }
 }
 
@@ -120,82 +144,55 @@ impl LiveCommand {
 /// A contact so much older than the last one is no straggler: the server's clock was set back.
 pub(super) const CLOCK_SET_BACK_MS: i64 = 60_000;
 
-fn slot<T>(list: &mut Vec<Option<T>>, no: u32) -> &mut Option<T> {
-    let index = no.saturating_sub(1) as usize;
-    if list.len() <= index {
-        list.resize_with(index + 1, || None);
-    }
-    &mut list[index]
-}
-
-/// An entry of a list, which has an id.
-trait Named {
-    fn id(&self) -> &str;
-}
-
-impl Named for LiveLight {
-    fn id(&self) -> &str {
-        self.record.id.as_str()
-    }
-}
-
-impl Named for LiveDevice {
-    fn id(&self) -> &str {
-        self.record.id.as_str()
-    }
-}
-
-fn id_in<'a, T: Named>(list: &'a [Option<T>]) -> impl Fn(u32) -> Option<&'a str> {
-    |no| Some(list.get(no.checked_sub(1)? as usize)?.as_ref()?.id())
-}
-
 impl State {
     // ---- reading --------------------------------------------------------------------------------------------------
 
     pub fn light(&self, no: LightNo) -> Option<&LiveLight> {
-        self.lights.get(no.0.checked_sub(1)? as usize)?.as_ref()
+        self.lights.get(no.0)
     }
 
     pub(super) fn light_mut(&mut self, no: LightNo) -> Option<&mut LiveLight> {
-        self.lights.get_mut(no.0.checked_sub(1)? as usize)?.as_mut()
+        self.lights.get_mut(no.0)
     }
 
     pub fn light_no(&self, id: &LightId) -> Option<LightNo> {
-        self.light_names.find(id.as_str(), id_in(&self.lights)).map(LightNo)
+        let has_id = |no| self.lights.get(no).is_some_and(|l| l.record.has_id(id.as_str()));
+        self.light_names.find(id.as_str(), has_id).map(LightNo)
     }
 
     /// No light has a higher number.
     pub fn highest_light(&self) -> LightNo {
-        LightNo(u32::try_from(self.lights.len()).unwrap_or(u32::MAX))
+        LightNo(self.lights.highest())
     }
 
     pub fn device(&self, no: DeviceNo) -> Option<&LiveDevice> {
-        self.devices.get(no.0.checked_sub(1)? as usize)?.as_ref()
+        self.devices.get(no.0)
     }
 
     pub fn device_mut(&mut self, no: DeviceNo) -> Option<&mut LiveDevice> {
-        self.devices.get_mut(no.0.checked_sub(1)? as usize)?.as_mut()
+        self.devices.get_mut(no.0)
     }
 
     pub fn device_no(&self, id: &DeviceId) -> Option<DeviceNo> {
-        self.device_names.find(id.as_str(), id_in(&self.devices)).map(DeviceNo)
+        let has_id = |no| self.devices.get(no).is_some_and(|d| d.record.has_id(id.as_str()));
+        self.device_names.find(id.as_str(), has_id).map(DeviceNo)
     }
 
     pub fn lights(&self) -> impl Iterator<Item = &LiveLight> {
-        self.lights.iter().flatten()
+        self.lights.iter()
     }
 
     pub fn devices(&self) -> impl Iterator<Item = &LiveDevice> {
-        self.devices.iter().flatten()
+        self.devices.iter()
     }
 
     /// How many devices there are, whatever their state.
     pub fn device_count(&self) -> usize {
-        self.devices.len()
+        self.devices.highest() as usize
     }
 
     pub fn device_of(&self, light: &LiveLight) -> Option<&LiveDevice> {
-        light.record.device_no.and_then(|no| self.device(no))
+        light.record.device_no().and_then(|no| self.device(no))
     }
 
     pub fn command_owner(&self, id: &CommandId) -> Option<DeviceNo> {
@@ -221,8 +218,8 @@ impl State {
     /// How the light is drawn at `now`.
     pub fn mark(&self, light: &LiveLight, now: UtcMillis) -> Mark {
         let (state, brightness) = self.mark_state(light, now);
-        let (lat_e7, lon_e7) = light.record.curated.place_e7();
-        Mark { no: light.record.no.0, id: light.record.id.to_string(), lat_e7, lon_e7, state, brightness }
+        let (lat_e7, lon_e7) = light.record.place_e7();
+        Mark { no: light.record.no.0, id: light.record.id_text(), lat_e7, lon_e7, state, brightness }
     }
 
     pub fn mark_state(&self, light: &LiveLight, now: UtcMillis) -> (MarkState, u8) {
@@ -238,54 +235,76 @@ impl State {
 
     pub fn put_device(&mut self, record: DeviceRecord) {
         let (no, id) = (record.no, record.id.clone());
-        let slot = slot(&mut self.devices, record.no.0);
+        let mut record = KeptDevice::new(&record, &mut self.patterns);
+        let slot = self.devices.slot(no.0);
         match slot {
             Some(device) => {
                 // A token may have been used while the record was read.
-                let token_used_gen = record.token_used_gen.max(device.record.token_used_gen);
-                device.record = DeviceRecord { token_used_gen, ..record };
+                record.token_used_gen = record.token_used_gen.max(device.record.token_used_gen);
+                device.record = record;
             }
             None => {
                 *slot = Some(LiveDevice {
                     record,
-                    lights: Vec::new(),
+                    lights: Driven::default(),
                     token_issued_gen: 0,
                     token_seen: None,
-                    last_contact: None,
-                    kept_contact: None,
-                    contact_told: None,
-                    grace_contact: None,
+                    last_contact: When::NEVER,
+                    kept_contact: When::NEVER,
+                    contact_told: When::NEVER,
+                    grace_contact: When::NEVER,
                     promised_interval_s: limits::STATUS_INTERVAL_S,
-                    commands: Vec::new(),
+                    commands: Few::default(),
                     command_steps: 0,
                 });
             }
         }
-        self.device_names.put(id.as_str(), no.0, id_in(&self.devices));
+        let held = |no| self.devices.get(no).map(|d| &d.record);
+        let has_id = |no| held(no).is_some_and(|d| d.has_id(id.as_str()));
+        self.device_names.put(id.as_str(), no.0, has_id, |no| held(no).map(KeptDevice::id_text).unwrap_or_default());
+    }
+
+    /// What a device says of itself from here on.
+    pub fn device_says(&mut self, no: DeviceNo, reported: &Reported) {
+        if let Some(device) = self.devices.get_mut(no.0) {
+            device.record.says_of_itself(reported, &mut self.patterns);
+        }
     }
 
     pub fn put_light(&mut self, record: LightRecord) {
         let no = record.no;
         let id = record.id.clone();
         // It may have moved from one controller to another.
-        let before = self.light(no).and_then(|l| l.record.device_no).filter(|d| Some(*d) != record.device_no);
+        let before = self.light(no).and_then(|l| l.record.device_no()).filter(|d| Some(*d) != record.device_no);
         if let Some(device) = before.and_then(|d| self.device_mut(d)) {
-            device.lights.retain(|l| *l != no);
+            device.lights.remove(no);
         }
         if let Some(device) = record.device_no.and_then(|d| self.device_mut(d))
             && !device.lights.contains(&no)
         {
             device.lights.push(no);
         }
-        let slot = slot(&mut self.lights, no.0);
+        let record = KeptLight::new(&record, &mut self.patterns);
+        let slot = self.lights.slot(no.0);
         match slot {
             Some(light) => {
                 light.record = record;
                 light.published = None;
             }
-            None => *slot = Some(LiveLight { record, latest: None, executed: None, published: None, unsaved: false }),
+            None => {
+                *slot = Some(LiveLight {
+                    record,
+                    latest: None,
+                    executed: Few::default(),
+                    executed_is_known: false,
+                    published: None,
+                    unsaved: false,
+                });
+            }
         }
-        self.light_names.put(id.as_str(), no.0, id_in(&self.lights));
+        let held = |no| self.lights.get(no).map(|l| &l.record);
+        let has_id = |no| held(no).is_some_and(|l| l.has_id(id.as_str()));
+        self.light_names.put(id.as_str(), no.0, has_id, |no| held(no).map(KeptLight::id_text).unwrap_or_default());
         self.touched.insert(no);
     }
 
@@ -335,7 +354,7 @@ impl State {
 
     /// Every light up to this number is known. One beyond it may be, when another that came into the database before it is not.
     pub fn known_through(&mut self) -> LightNo {
-        while self.lights.get(self.known_through as usize).is_some_and(Option::is_some) {
+        while self.lights.get(self.known_through + 1).is_some() {
             self.known_through += 1;
         }
         LightNo(self.known_through)
@@ -357,7 +376,7 @@ impl State {
     pub fn publish(&mut self, no: LightNo, now: UtcMillis) -> Option<Drawn> {
         let looks = self.mark_state(self.light(no)?, now);
         self.drawn_at = self.drawn_at.max(Some(now));
-        let before = self.lights.get_mut(no.0 as usize - 1)?.as_mut()?.published.replace(looks);
+        let before = self.lights.get_mut(no.0)?.published.replace(looks);
         match before {
             // The common case of a busy city: a report that changes nothing on the map.
             Some(before) if before == looks => None,

@@ -239,12 +239,12 @@ fn contacts_elsewhere_rewind_nothing_and_are_not_told_back() {
     state.contact(DEVICE, NOW);
     // Followed late: no clock was set back.
     state.heard_elsewhere(DEVICE, NOW.plus_seconds(-3_600));
-    assert_eq!(state.device(DEVICE).unwrap().last_contact, Some(NOW));
+    assert_eq!(state.device(DEVICE).unwrap().last_contact(), Some(NOW));
     state.heard_elsewhere(DEVICE, NOW.plus_seconds(5));
     let device = state.device(DEVICE).unwrap();
-    assert_eq!((device.last_contact, device.contact_told), (Some(NOW.plus_seconds(5)), Some(NOW.plus_seconds(5))));
+    assert_eq!((device.last_contact(), device.contact_told()), (Some(NOW.plus_seconds(5)), Some(NOW.plus_seconds(5))));
 
-    let record = device.record.clone();
+    let record = device.record.record();
     assert_eq!(state.device_is(record.clone()), None, "as it was");
     assert_eq!(state.device_is(DeviceRecord { state: DeviceState::Pending, ..record.clone() }), None);
     assert_eq!(state.device_is(DeviceRecord { epoch: 1, ..record }), Some(DEVICE));

@@ -11,14 +11,14 @@ const TICK_MS: i64 = 1_000;
 /// Over eight minutes, twice the longest wait of a device. What is due later is looked at once in a turn.
 const SLOTS: i64 = 512;
 /// Where those are who are not in the wheel.
-const NOWHERE: i64 = i64::MIN;
+const NOWHERE: u16 = u16::MAX;
 
 #[derive(Debug)]
 pub(super) struct Wheel {
     /// By tick modulo [`SLOTS`]. Entries that were filed earlier meanwhile stay and count for nothing.
     slots: Vec<Vec<u32>>,
-    /// By number: the tick whose slot it is in.
-    filed: Vec<i64>,
+    /// By number: the slot it is in. None of the ticks to come shares one with another.
+    filed: Vec<u16>,
     /// Every slot before it is empty.
     tick: i64,
 }
@@ -38,8 +38,9 @@ impl Wheel {
         }
         let tick = tick_of(due).clamp(self.tick, self.tick + SLOTS - 1);
         let filed = self.filed[index];
-        if filed == NOWHERE || filed > tick {
-            self.filed[index] = tick;
+        let ahead = (i64::from(filed) - self.tick).rem_euclid(SLOTS);
+        if filed == NOWHERE || ahead > tick - self.tick {
+            self.filed[index] = slot_of(tick) as u16;
             self.slots[slot_of(tick)].push(no);
         }
     }
@@ -58,7 +59,7 @@ impl Wheel {
             let mut slot = std::mem::take(&mut self.slots[slot_of(tick)]);
             for no in slot.drain(..) {
                 let filed = &mut self.filed[no as usize];
-                if *filed == tick {
+                if usize::from(*filed) == slot_of(tick) {
                     *filed = NOWHERE;
                     due.push(no);
                 }

@@ -14,8 +14,8 @@ impl Ccms {
         let heard: Vec<(DeviceNo, UtcMillis)> = {
             let live = self.live().read();
             let news = live.devices().filter_map(|d| {
-                let at = d.last_contact?;
-                d.contact_told.is_none_or(|told| at.since(told) >= CONTACT_AGE_MS).then_some((d.record.no, at))
+                let at = d.last_contact()?;
+                d.contact_told().is_none_or(|told| at.since(told) >= CONTACT_AGE_MS).then_some((d.record.no, at))
             });
             news.collect()
         };
