@@ -193,11 +193,7 @@ fn counts(live: &State, who: Who<'_>, now: UtcMillis) -> FleetCounts {
 
 /// Around all lights that have a place; `0,0` is none.
 fn bounds(live: &State, who: Who<'_>) -> Option<[f64; 4]> {
-    let places = live
-        .lights()
-        .filter(|l| who.sees(&l.record))
-        .map(|l| l.record.place())
-        .filter(|p| *p != (0.0, 0.0));
+    let places = live.lights().filter(|l| who.sees(&l.record)).map(|l| l.record.place()).filter(|p| *p != (0.0, 0.0));
     places.fold(None, |bounds, (lat, lon)| {
         let [s, w, n, e] = bounds.unwrap_or([lat, lon, lat, lon]);
         Some([s.min(lat), w.min(lon), n.max(lat), e.max(lon)])

@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn it_is_what_was_seen_and_no_other() {
-        let issued = Issued { epoch: 3, generation: 1_765_967_405_000, at_s: 1_765_967_405, expires_at_s: 1_766_572_205 };
+        let issued =
+            Issued { epoch: 3, generation: 1_765_967_405_000, at_s: 1_765_967_405, expires_at_s: 1_766_572_205 };
         let seen = SeenToken::new([7; 32], 0, issued).unwrap();
         assert_eq!(seen.issued(), issued);
         assert!(seen.is(&[7; 32], 0) && !seen.is(&[7; 32], 1) && !seen.is(&[8; 32], 0));

@@ -19,7 +19,7 @@ pub(crate) struct KeptLight {
     place_e7: (i32, i32),
     created_at: UtcMillis,
     pattern: Arc<Pattern>,
-    numbers: Bytes,
+    numbers: Bytes<14>,
 }
 
 const EXACT: i32 = i32::MIN;
@@ -173,7 +173,7 @@ pub(crate) struct KeptDevice {
     unsettled: Option<Box<Unsettled>>,
     pattern: Arc<Pattern>,
     /// First the places, see [`put_degrees`].
-    numbers: Bytes,
+    numbers: Bytes<30>,
     pub state: DeviceState,
 }
 
@@ -230,7 +230,7 @@ impl KeptDevice {
         }
     }
 
-    fn packed(id: &DeviceId, r: &Reported, patterns: &mut Patterns) -> (Arc<Pattern>, Bytes) {
+    fn packed(id: &DeviceId, r: &Reported, patterns: &mut Patterns) -> (Arc<Pattern>, Bytes<30>) {
         let mut places = Vec::new();
         put_degrees(&mut places, r.latitude);
         put_degrees(&mut places, r.longitude);

@@ -91,7 +91,8 @@ impl Writer {
 
     /// A value that is part of the pattern. No digits: those would be numbers.
     pub fn alike(&mut self, bits: Option<u64>) {
-        let letters = bits.map(|bits| (0..16).map(|n| char::from(b'a' + (bits >> (n * 4) & 15) as u8)).collect::<String>());
+        let letters =
+            bits.map(|bits| (0..16).map(|n| char::from(b'a' + (bits >> (n * 4) & 15) as u8)).collect::<String>());
         self.field(letters.as_deref());
     }
 

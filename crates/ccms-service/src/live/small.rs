@@ -216,16 +216,14 @@ impl<T> Dense<T> {
     }
 }
 
-/// Bytes, of which most have up to 22.
+/// Numbers in a few bytes each. Up to `SHORT` bytes are kept in place; two less than a multiple of eight wastes none.
 #[derive(Debug)]
-pub(super) enum Bytes {
+pub(super) enum Bytes<const SHORT: usize> {
     Short(u8, [u8; SHORT]),
     Long(Box<[u8]>),
 }
 
-const SHORT: usize = 22;
-
-impl Bytes {
+impl<const SHORT: usize> Bytes<SHORT> {
     /// Seven bits of each number in a byte, the lowest first.
     pub fn of_numbers(numbers: &[u64]) -> Self {
         let mut bytes = Vec::new();
@@ -272,7 +270,7 @@ mod tests {
     #[test]
     fn numbers_come_out_however_many() {
         for numbers in [vec![], vec![0, 127, 128, u64::MAX], (0..40).map(|n| 1 << n).collect::<Vec<_>>()] {
-            assert_eq!(Bytes::of_numbers(&numbers).numbers().collect::<Vec<_>>(), numbers);
+            assert_eq!(Bytes::<14>::of_numbers(&numbers).numbers().collect::<Vec<_>>(), numbers);
         }
     }
 

@@ -80,7 +80,7 @@ pub(crate) struct LiveDevice {
     /// Not over yet; few.
     pub commands: Few<LiveCommand>,
     /// Grows with every change of them, so that who read them elsewhere sees that they moved on meanwhile.
-    pub command_steps: u64,
+    pub command_steps: u32,
 }
 
 #[derive(Debug, Clone)]

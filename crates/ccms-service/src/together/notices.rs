@@ -126,7 +126,7 @@ impl Ccms {
             let live = self.live().read();
             let concerned: Vec<_> =
                 live.devices().filter(|d| changed.all || changed.some.contains(&d.record.no)).collect();
-            let steps: HashMap<DeviceNo, u64> = concerned.iter().map(|d| (d.record.no, d.command_steps)).collect();
+            let steps: HashMap<DeviceNo, u32> = concerned.iter().map(|d| (d.record.no, d.command_steps)).collect();
             let held: Vec<(DeviceNo, CommandId)> =
                 concerned.iter().flat_map(|d| d.commands.iter().map(|c| (d.record.no, c.command.id.clone()))).collect();
             (steps, held)
