@@ -137,10 +137,8 @@ impl Ccms {
         let now = self.now();
         let mut devices = [0u32; DeviceState::ALL.len()];
         let mut lights = [0u32; Indicator::ALL.len()];
-        let live = self.live().read();
-        live.devices().for_each(|d| devices[place(&DeviceState::ALL, d.record.state)] += 1);
-        live.lights().for_each(|l| lights[place(&Indicator::ALL, live.facts(l).indicator(now))] += 1);
-        drop(live);
+        self.live().each_device(|d| devices[place(&DeviceState::ALL, d.record.state)] += 1);
+        self.live().each_light(|live, l| lights[place(&Indicator::ALL, live.facts(l).indicator(now))] += 1);
         for (state, count) in DeviceState::ALL.into_iter().zip(devices) {
             gauge!(DEVICES, "state" => state.as_str()).set(count);
         }

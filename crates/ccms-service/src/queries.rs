@@ -55,8 +55,13 @@ impl Ccms {
         // The number first: a change in between is applied twice, never missed.
         let seq = self.feed().seq();
         let now = self.now();
-        let live = self.live().read();
-        Snapshot { seq, marks: live.lights().filter(|l| by.who().sees(&l.record)).map(|l| live.mark(l, now)).collect() }
+        let mut marks = Vec::new();
+        self.live().each_light(|live, light| {
+            if by.who().sees(&light.record) {
+                marks.push(live.mark(light, now));
+            }
+        });
+        Snapshot { seq, marks }
     }
 
     pub fn search(&self, by: MayView<'_>, query: &str, limit: usize) -> Vec<LightHit> {

@@ -87,11 +87,12 @@ impl Ccms {
     /// Takes the credentials of devices that are silent too long. Answers how many.
     pub async fn release_silent(&self) -> usize {
         let now = self.now();
-        let silent: Vec<DeviceRecord> = {
-            let live = self.live().read();
-            let silent = live.devices().filter(|d| self.is_silent(d.record.state, d.heard(), now));
-            silent.take(RELEASED_AT_ONCE).map(|d| d.record.record()).collect()
-        };
+        let mut silent: Vec<DeviceRecord> = Vec::new();
+        self.live().each_device(|device| {
+            if silent.len() < RELEASED_AT_ONCE && self.is_silent(device.record.state, device.heard(), now) {
+                silent.push(device.record.record());
+            }
+        });
         let mut released = 0;
         for device in &silent {
             match self.release_one(device).await {

@@ -31,7 +31,10 @@ mod wheel;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use kept::{KeptDevice, KeptLight};
-pub(crate) use state::{Drawn, LiveLight, State};
+pub(crate) use state::{Drawn, LiveDevice, LiveLight, State};
+
+/// Lights or devices that are looked at under one lock.
+const AT_ONCE: usize = 4_096;
 
 /// The lock around [`State`].
 #[derive(Debug, Default)]
@@ -46,6 +49,31 @@ impl Live {
     /// fleet is served on rather than lost.
     pub fn read(&self) -> RwLockReadGuard<'_, State> {
         self.0.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Looks at every light, in the order of their numbers. Lets go of the lock now and then: whoever reports need not wait for
+    /// the whole fleet, and may change what was not looked at yet.
+    pub fn each_light(&self, mut look: impl FnMut(&State, &LiveLight)) {
+        let mut behind = 0;
+        loop {
+            let live = self.read();
+            let Some(last) = live.lights_behind(behind).take(AT_ONCE).inspect(|light| look(&live, light)).last() else {
+                return;
+            };
+            behind = last.record.no.0;
+        }
+    }
+
+    /// As [`Self::each_light`].
+    pub fn each_device(&self, mut look: impl FnMut(&LiveDevice)) {
+        let mut behind = 0;
+        loop {
+            let live = self.read();
+            let Some(last) = live.devices_behind(behind).take(AT_ONCE).inspect(|device| look(device)).last() else {
+                return;
+            };
+            behind = last.record.no.0;
+        }
     }
 
     pub fn write(&self) -> RwLockWriteGuard<'_, State> {

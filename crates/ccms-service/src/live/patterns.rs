@@ -20,6 +20,8 @@ const ABSENT: u8 = 4;
 /// Numbers that [`AGAIN`] can name: their bytes are printable.
 const NAMEABLE: u8 = 90;
 const FIRST_NAME: u8 = b' ';
+/// Numbers up to this one are not named: see [`Writer::number`].
+const SMALL: u64 = 127;
 /// Digits of a number that surely fits.
 const DIGITS: usize = 18;
 
@@ -97,8 +99,11 @@ impl Writer {
     }
 
     fn number(&mut self, number: u64) {
-        let known = self.numbers[self.first..].iter().position(|n| *n == number).and_then(|at| u8::try_from(at).ok());
-        match known.filter(|at| *at < NAMEABLE) {
+        // A small one takes a byte either way, and numbers that are the same by chance would make patterns of their own.
+        let texts = self.numbers[self.first..].iter();
+        let known =
+            texts.take(NAMEABLE.into()).position(|n| *n == number && *n > SMALL).and_then(|at| u8::try_from(at).ok());
+        match known {
             Some(at) => self.pattern.extend([AGAIN, FIRST_NAME + at].map(char::from)),
             None => {
                 self.numbers.push(number);

@@ -206,9 +206,9 @@ impl<T> Dense<T> {
         self.pieces.iter_mut().flatten().flatten()
     }
 
-    /// In the order of their numbers, from this one on.
-    pub fn from(&self, no: u32) -> impl Iterator<Item = &T> {
-        let index = no.saturating_sub(1) as usize;
+    /// Those with higher numbers, in their order.
+    pub fn behind(&self, no: u32) -> impl Iterator<Item = &T> {
+        let index = no as usize;
         let pieces = self.pieces.get(index / PIECE..).unwrap_or_default();
         pieces.iter().enumerate().flat_map(move |(n, piece)| {
             piece.get(if n == 0 { index % PIECE } else { 0 }..).unwrap_or_default().iter().flatten()
@@ -281,8 +281,8 @@ mod tests {
         all.into_iter().rev().for_each(|no| *list.slot(no) = Some(no));
         assert!((0..3_000).all(|no| list.get(no).copied() == all.contains(&no).then_some(no)));
         assert_eq!((list.iter().copied().collect::<Vec<_>>(), list.highest()), (all.to_vec(), 2_000));
-        for from in 0..2_500 {
-            assert!(list.from(from).eq(all.iter().filter(|no| **no >= from)), "{from}");
+        for no in 0..2_500 {
+            assert!(list.behind(no).eq(all.iter().filter(|held| **held > no)), "{no}");
         }
     }
 

@@ -186,6 +186,14 @@ impl State {
         self.devices.iter()
     }
 
+    pub fn lights_behind(&self, no: u32) -> impl Iterator<Item = &LiveLight> {
+        self.lights.behind(no)
+    }
+
+    pub fn devices_behind(&self, no: u32) -> impl Iterator<Item = &LiveDevice> {
+        self.devices.behind(no)
+    }
+
     /// How many devices there are, whatever their state.
     pub fn device_count(&self) -> usize {
         self.devices.highest() as usize
