@@ -2,6 +2,7 @@
 //! the real service on a real database. A program of its own, so that nothing else is counted.
 //!
 //! `cargo test -p ccms-service --test memory -- --nocapture`
+#![expect(clippy::unwrap_used, reason = "a test from end to end")]
 use std::alloc::System;
 use std::sync::Arc;
 
