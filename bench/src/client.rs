@@ -17,6 +17,8 @@ use crate::servers;
 pub struct Load {
     pub ok: u64,
     pub refused: u64,
+    /// Connections that ended before the time was over.
+    pub cut: u64,
     seconds: f64,
     spent_us: f64,
 }
@@ -72,6 +74,15 @@ impl Driver {
         Ok(Self(devices))
     }
 
+    /// Every device comes back, to a server that may be another process, with the token that it has.
+    pub async fn reconnect(&mut self, server: SocketAddr) -> anyhow::Result<()> {
+        for device in &mut self.0 {
+            device.socket = TcpStream::connect(server).await.context("connecting again")?;
+            device.socket.set_nodelay(true)?;
+        }
+        Ok(())
+    }
+
     /// Every device configures and keeps its token.
     pub async fn enrol(&mut self) -> anyhow::Result<()> {
         for device in &mut self.0 {
@@ -109,16 +120,20 @@ impl Driver {
         self.0.iter().flat_map(|d| d.acknowledged.iter().map(|seq| (number(&d.id), i64::from(*seq))))
     }
 
-    /// All devices at once, each as fast as it is answered.
+    /// All devices at once, each as fast as it is answered, and no longer than its connection lives.
     async fn run(&mut self, length: Duration, next: fn(&mut Device) -> String) -> anyhow::Result<Load> {
         let (before, started) = (Spent::now()?, servers::clock().now());
         let mut running = JoinSet::new();
         for mut device in self.0.drain(..) {
             running.spawn(async move {
-                let (mut ok, mut refused) = (0_u64, 0_u64);
+                let (mut ok, mut refused, mut cut) = (0_u64, 0_u64, 0_u64);
                 while servers::clock().now().since(started) < length.as_millis() as i64 {
                     let (last, request) = (device.seq, next(&mut device));
-                    if device.exchange(&request).await? == 200 {
+                    let Ok(status) = device.exchange(&request).await else {
+                        cut += 1;
+                        break;
+                    };
+                    if status == 200 {
                         ok += 1;
                         if device.seq > last {
                             device.acknowledged.push(device.seq);
@@ -127,23 +142,24 @@ impl Driver {
                         refused += 1;
                     }
                 }
-                Ok::<_, anyhow::Error>((device, ok, refused))
+                (device, ok, refused, cut)
             });
         }
-        let (mut ok, mut refused) = (0, 0);
+        let (mut ok, mut refused, mut cut) = (0, 0, 0);
         while let Some(done) = running.join_next().await {
-            let (device, accepted, rest) = done??;
+            let (device, accepted, rest, lost) = done?;
             self.0.push(device);
             ok += accepted;
             refused += rest;
+            cut += lost;
         }
         let spent_us = Spent::now()?.since_us(&before);
-        Ok(Load { ok, refused, seconds: servers::clock().now().since(started) as f64 / 1000.0, spent_us })
+        Ok(Load { ok, refused, cut, seconds: servers::clock().now().since(started) as f64 / 1000.0, spent_us })
     }
 }
 
 /// The device document's own status, with a message number.
-fn status(id: &str, seq: u32, now: UtcMillis) -> String {
+pub fn status(id: &str, seq: u32, now: UtcMillis) -> String {
     format!(
         r#"{{"device_id":"{id}","timestamp":"{now}","seq":{seq},"status":{{"power_state":"on","brightness":85,"temperature_celsius":42.5,"battery_percentage":95,"gsm_signal_strength":82,"uptime_seconds":86400,"error_flags":[]}},"energy":{{"voltage":230.5,"current":0.45,"power_watts":103.7,"frequency":50.0,"cumulative_kwh":1245.6}}}}"#
     )

@@ -8,12 +8,18 @@
 //! - [`client`]   a cheap keep-alive HTTP client, one connection per device
 //! - [`counting`] a store that counts the calls made to it
 //! - [`storage`]  what a reading costs on disk, hot and sealed
+//! - [`process`]  the server as a process of its own
+//! - [`start`]    how long that takes to start, and what it weighs
+//! - [`kill`]     whether it keeps what it acknowledged when it is killed
 //! - [`years`]    what questions take when two years of a city are there
 //! - [`cpu`]      processor time of every thread but the generator's
 mod client;
 mod counting;
 mod cpu;
+mod kill;
+mod process;
 mod servers;
+mod start;
 mod storage;
 mod years;
 
@@ -21,6 +27,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context;
+use ccms::cli::{Cli, Command};
 use ccms_store::{LogPosition, Store};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
@@ -29,7 +36,7 @@ use client::{Driver, Load};
 use servers::Servers;
 
 /// Benchmarks of CCMS, each beside a base measured in the same run.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 struct Options {
     /// About a second per row: shows that it runs, says little.
     #[arg(long)]
@@ -40,6 +47,12 @@ struct Options {
     /// Nothing but one load on the product for ten seconds, for a profiler to look at.
     #[arg(long, value_parser = ["status", "poll"])]
     profile: Option<String>,
+    /// One part alone.
+    #[arg(long, value_parser = ["http", "storage", "start", "kill", "years"])]
+    only: Option<String>,
+    /// An empty PostgreSQL database, where the server is killed as well.
+    #[arg(long)]
+    postgres: Option<String>,
 }
 
 /// How often everything is measured, in turn; a figure is the median. And how long each time.
@@ -51,18 +64,44 @@ const SMOKE_LENGTH: Duration = Duration::from_millis(250);
 const PAGE_ROWS: u32 = 10_000;
 
 fn main() -> anyhow::Result<()> {
+    // The server of `process`.
+    if std::env::args().nth(1).is_some_and(|word| word == "serve" || word == "verify") {
+        return serve();
+    }
     let options = Options::parse();
     let serving = Builder::new_multi_thread().thread_name("server").enable_all().build().context("a runtime")?;
     let generating = std::thread::Builder::new().name(cpu::GENERATOR.into()).spawn(move || -> anyhow::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build().context("a runtime")?;
-        runtime.block_on(measure(&options, &serving))?;
-        let smoke = options.smoke;
-        runtime.block_on(serving.spawn(async move { storage::measure(smoke).await }))??;
-        runtime.block_on(serving.spawn(async move { years::measure(smoke).await }))??;
+        let Options { smoke, postgres, only, profile, .. } = options.clone();
+        let wanted = |part: &str| profile.is_none() && only.as_deref().is_none_or(|only| only == part);
+        if profile.is_some() || wanted("http") {
+            runtime.block_on(measure(&options, &serving))?;
+        }
+        if wanted("storage") {
+            runtime.block_on(serving.spawn(storage::measure(smoke)))??;
+        }
+        if wanted("start") {
+            runtime.block_on(serving.spawn(start::measure(smoke)))??;
+        }
+        if wanted("kill") {
+            runtime.block_on(kill::measure(smoke, postgres.as_deref()))?;
+        }
+        if wanted("years") {
+            runtime.block_on(serving.spawn(years::measure(smoke)))??;
+        }
         serving.shutdown_timeout(Duration::from_secs(10));
         Ok(())
     })?;
     generating.join().map_err(|_| anyhow::anyhow!("the generator panicked"))?
+}
+
+/// What the real program does with the same words.
+fn serve() -> anyhow::Result<()> {
+    let Cli { config, command } = Cli::parse();
+    match command {
+        Some(Command::Verify(args)) => ccms::cli::verify(&config, &args),
+        _ => ccms::cli::serve(&config),
+    }
 }
 
 /// The product's loads and those of its base, one of each per round.
@@ -87,6 +126,10 @@ impl Pair {
             median(&self.1, Load::per_second)
         );
         let refused: u64 = self.0.iter().chain(&self.1).map(|l| l.refused).sum();
+        let cut: u64 = self.0.iter().chain(&self.1).map(|l| l.cut).sum();
+        if cut > 0 {
+            println!("    {cut} connections ended before their time");
+        }
         if refused > 0 {
             println!("    not counted: {refused} requests that were not answered with 200");
         }
@@ -159,20 +202,34 @@ async fn measure(options: &Options, serving: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says whether every status that a 200 covered is in the log.
 async fn report_stored(name: &str, store: &dyn Store, driver: &Driver) -> anyhow::Result<()> {
+    let found = stored(store, driver).await?;
+    let (count, Found { missing, twice }) = (driver.acknowledged().count(), found);
+    println!("{name}: {count} statuses acknowledged, {missing} of them not found stored, {twice} stored twice");
+    Ok(())
+}
+
+/// What became of the statuses that a 200 covered.
+struct Found {
+    missing: usize,
+    twice: usize,
+}
+
+/// Whether every status that a 200 covered is in the log, and none of any twice.
+async fn stored(store: &dyn Store, driver: &Driver) -> anyhow::Result<Found> {
     let devices = store.devices().await?;
     let numbers: HashMap<_, _> = devices.iter().map(|d| (d.no.0, client::number(d.id.as_str()))).collect();
-    let (mut stored, mut position) = (HashSet::new(), LogPosition::default());
+    let (mut stored, mut twice, mut position) = (HashSet::new(), 0, LogPosition::default());
     loop {
         let page = store.log_after(position, PAGE_ROWS).await?;
         let Some((last, _)) = page.last() else { break };
         position = *last;
         // The base has no devices; it notes the number itself.
         let of = |no| numbers.get(&no).copied().unwrap_or(no);
-        stored.extend(page.iter().map(|(_, row)| (of(row.device_no.0), row.dedupe)));
+        for (_, row) in &page {
+            twice += usize::from(!stored.insert((of(row.device_no.0), row.dedupe)));
+        }
     }
     let missing = driver.acknowledged().filter(|a| !stored.contains(a)).count();
-    println!("{name}: {} statuses acknowledged, {missing} of them not found stored", driver.acknowledged().count());
-    Ok(())
+    Ok(Found { missing, twice })
 }

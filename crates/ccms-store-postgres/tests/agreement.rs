@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use operations::found::{alive, commands, known, user};
 use operations::{Operation, Order, command_id, operation};
 
-const OPERATIONS: usize = 2_000;
+const OPERATIONS: usize = 5_000;
 
 /// What an operation answered, as text that may be compared. Numbers that may differ in their gaps stay out: log positions,
 /// and those of people and keys.

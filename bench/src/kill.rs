@@ -1,0 +1,65 @@
+//! The server is killed while every connection waits for an answer, again and again: what it acknowledged is there, once.
+use std::time::Duration;
+
+use anyhow::Context;
+use ccms_store::Store;
+use ccms_store_postgres::PostgresStore;
+use ccms_store_sqlite::SqliteStore;
+
+use crate::client::Driver;
+use crate::process::{Process, is_whole};
+use crate::stored;
+
+const ROUNDS: u32 = 50;
+const LENGTH: Duration = Duration::from_millis(700);
+const CONNECTIONS: usize = 512;
+const READY_MAX: Duration = Duration::from_secs(3);
+
+/// On SQLite, and on an empty PostgreSQL database when one is named.
+pub async fn measure(smoke: bool, postgres: Option<&str>) -> anyhow::Result<()> {
+    let (rounds, connections) = if smoke { (2, 32) } else { (ROUNDS, CONNECTIONS) };
+    println!("\nkilled (SIGKILL) {rounds} times while {connections} connections report as fast as they are answered");
+    let folder = tempfile::tempdir()?;
+    let sqlite = format!("sqlite://{}", folder.path().join("ccms.db").display());
+    for url in std::iter::once(sqlite.as_str()).chain(postgres) {
+        let engine = url.split(':').next().unwrap_or_default();
+        let mut server = Process::start(folder.path(), url)?;
+        let mut driver = Driver::connect(server.address, connections).await?;
+        driver.enrol().await?;
+        let (mut slowest, mut acknowledged) = (Duration::ZERO, 0);
+        for _ in 0..rounds {
+            let (load, killed) = tokio::join!(driver.statuses(LENGTH * 4), async {
+                tokio::time::sleep(LENGTH).await;
+                server.kill()
+            });
+            killed?;
+            acknowledged += load?.ok;
+            server = Process::start(folder.path(), url)?;
+            slowest = slowest.max(server.ready_after);
+            driver.reconnect(server.address).await?;
+        }
+        // A last word of each, so that the server is seen to work.
+        let after = driver.statuses(Duration::from_millis(200)).await?;
+        server.kill()?;
+        let store: Box<dyn Store> = if engine == "sqlite" {
+            Box::new(SqliteStore::open(url).await?)
+        } else {
+            Box::new(PostgresStore::connect(url).await.context("the database that was named")?)
+        };
+        let found = stored(&*store, &driver).await?;
+        store.close().await;
+        let whole = is_whole(folder.path(), url)?;
+        let held = found.missing == 0 && found.twice == 0 && whole && slowest <= READY_MAX && after.ok > 0;
+        println!(
+            "{engine:<12}{} acknowledged, {} of them missing, {} twice; verify: {}; ready after {} ms at most   bar: 0, 0, whole, {} ms: {}",
+            acknowledged + after.ok,
+            found.missing,
+            found.twice,
+            if whole { "whole" } else { "NOT whole" },
+            slowest.as_millis(),
+            READY_MAX.as_millis(),
+            if held { "held" } else { "NOT held" }
+        );
+    }
+    Ok(())
+}

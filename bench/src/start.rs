@@ -1,0 +1,133 @@
+//! From the start of the process to its first 200, and what it weighs then: with nothing in it, and with a city.
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ccms_core::ids::DeviceId;
+use ccms_core::time::UtcMillis;
+use ccms_core::wire::configure::ConfigureRequest;
+use ccms_core::wire::status;
+use ccms_service::clock::Clock;
+use ccms_service::settings::{EnrolmentMode, Limits, Settings};
+use ccms_service::{Ccms, Evidence, TokenUse};
+use ccms_store_sqlite::SqliteStore;
+use tokio::task::JoinSet;
+
+use crate::process::Process;
+
+const LIGHTS: u32 = 100_000;
+const TIMES: usize = 5;
+/// Devices that come at the same time.
+const AT_ONCE: usize = 256;
+
+pub async fn measure(smoke: bool) -> anyhow::Result<()> {
+    let lights = if smoke { 200 } else { LIGHTS };
+    println!(
+        "\nfrom the start of the process to its first 200, and what it holds in memory then; SQLite, the slowest of {TIMES}"
+    );
+    let (new, _) = started(None)?;
+    print("the first start ever", new, None);
+    let empty = tempfile::tempdir()?;
+    started(Some(empty.path()))?;
+    let (nothing, bare_bytes) = started(Some(empty.path()))?;
+    print("nothing in it", nothing, Some(Duration::from_millis(50)));
+    println!("    {:.1} MB of memory   bar 25 MB", bare_bytes as f64 / 1e6);
+    let city = tempfile::tempdir()?;
+    fill(city.path(), lights).await?;
+    let (full, bytes) = started(Some(city.path()))?;
+    print(&format!("{lights} lights, checkpoint and a status of each behind it"), full, Some(Duration::from_secs(1)));
+    let each = bytes.saturating_sub(bare_bytes) as f64 / f64::from(lights);
+    println!(
+        "    {:.1} MB of memory, {each:.0} bytes for each light (with what starting needed)   bar 400",
+        bytes as f64 / 1e6
+    );
+    Ok(())
+}
+
+fn print(what: &str, took: Duration, bar: Option<Duration>) {
+    let says = bar.map_or(String::new(), |bar| {
+        format!("bar {} ms: {}", bar.as_millis(), if took <= bar { "held" } else { "NOT held" })
+    });
+    println!("{what:<60}{:>8.1} ms   {says}", took.as_secs_f64() * 1e3);
+}
+
+/// The slowest start, and the memory held after it; in new folders when none is named.
+fn started(folder: Option<&Path>) -> anyhow::Result<(Duration, u64)> {
+    let (mut slowest, mut bytes) = (Duration::ZERO, 0);
+    for _ in 0..TIMES {
+        let new = tempfile::tempdir()?;
+        let folder = folder.unwrap_or(new.path());
+        let process = Process::start(folder, &url(folder))?;
+        slowest = slowest.max(process.ready_after);
+        bytes = bytes.max(process.resident_bytes()?);
+    }
+    Ok((slowest, bytes))
+}
+
+fn url(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("ccms.db").display())
+}
+
+/// So many lights with a controller each, which reported, then a checkpoint, and then reported again.
+async fn fill(folder: &Path, lights: u32) -> anyhow::Result<()> {
+    // The keys that the process will use.
+    drop(Process::start(folder, &url(folder))?);
+    let store = Arc::new(SqliteStore::open(&url(folder)).await?);
+    let limits = Limits { fleet_per_device_per_second: 1e6, ..Limits::default() };
+    let settings =
+        Settings { enrolment: EnrolmentMode::Open, limits, new_lights_every_s: 86_400, ..Settings::default() };
+    let master = ccms_service::keys::MasterKey::random();
+    let ccms = Ccms::start(settings, Clock::system(0), store, &master).await?;
+    let mut tokens = Vec::new();
+    let mut coming = JoinSet::new();
+    for n in 0..lights {
+        if coming.len() >= AT_ONCE {
+            tokens.push(coming.join_next().await.context("one came")???);
+        }
+        let ccms = ccms.clone();
+        coming.spawn(async move {
+            let id = DeviceId::parse(&format!("IMEI:35{n:013}"))?;
+            let says = ConfigureRequest {
+                name: Some(format!("Light {n}")),
+                latitude: Some(28.5 + f64::from(n % 1_000) * 1e-4),
+                longitude: Some(77.1 + f64::from(n / 1_000) * 1e-3),
+                ..ConfigureRequest::default()
+            };
+            let answer = ccms.configure(&id, Evidence::default(), &says).await;
+            let answer = answer.map_err(|refusal| anyhow::anyhow!("not let in: {}", refusal.message))?;
+            Ok::<_, anyhow::Error>((id, answer.device_token.context("no token came")?))
+        });
+    }
+    while let Some(came) = coming.join_next().await {
+        tokens.push(came??);
+    }
+    for round in 0..2 {
+        let mut reporting = JoinSet::new();
+        for (id, token) in &tokens {
+            if reporting.len() >= AT_ONCE {
+                reporting.join_next().await.context("one reported")???;
+            }
+            let (ccms, id, token) = (ccms.clone(), id.clone(), token.clone());
+            reporting.spawn(async move { report(&ccms, &id, &token, round).await });
+        }
+        while let Some(reported) = reporting.join_next().await {
+            reported??;
+        }
+        if round == 0 {
+            ccms.checkpoint().await;
+        }
+    }
+    ccms.stop().await;
+    Ok(())
+}
+
+async fn report(ccms: &Ccms, id: &DeviceId, token: &str, seq: u32) -> anyhow::Result<()> {
+    let refused = |refusal: ccms_service::Refusal| anyhow::anyhow!("refused: {}", refusal.message);
+    let who = ccms.authenticate(id, Some(token), TokenUse::Report).await.map_err(refused)?;
+    let now: UtcMillis = ccms.now();
+    let body = crate::client::status(id.as_str(), seq, now);
+    let batch = status::parse(body.as_bytes(), now).map_err(|bad| anyhow::anyhow!("{bad}"))?;
+    ccms.record_status(&who, batch).await.map_err(refused)?;
+    Ok(())
+}
