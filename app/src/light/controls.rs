@@ -5,7 +5,7 @@ use ccms_core::reading::PowerState;
 use ccms_core::view::LightDetail;
 use leptos::prelude::*;
 
-use super::{Ask, Command, accept};
+use super::{Ask, Command, accept, seen};
 use crate::bound::{flag, text};
 use crate::icons::{Icon, icon};
 
@@ -23,8 +23,8 @@ pub fn Controls(detail: RwSignal<LightDetail>) -> impl IntoView {
     );
     let light = move || detail.with_untracked(|d| d.light_id.to_string());
     let may = detail.with_untracked(|d| d.may_command);
-    let refusal = move || action.value().get().and_then(Result::err).map(|error| error.to_string());
-    let is = move |state| detail.with(|d| d.actual.as_ref().and_then(|r| r.power_state)) == Some(state);
+    let refusal = move || action.value().try_get().flatten().and_then(Result::err).map(|error| error.to_string());
+    let is = move |state| seen(detail, |d| d.actual.as_ref().and_then(|r| r.power_state)) == Some(state);
     let switch = move |state: PowerState, word: &'static str, ask: &'static str| {
         view! {
             <ActionForm action>
@@ -73,7 +73,7 @@ fn Dimmer(detail: RwSignal<LightDetail>, action: ServerAction<Command>, light: S
     let shown = Memo::new(move |_| detail.with(level_of));
     // What the person holds in hand until it is sent.
     let held = RwSignal::new(None::<u8>);
-    let level = move || held.get().unwrap_or_else(|| shown.get());
+    let level = move || held.try_get().flatten().or_else(|| shown.try_get()).unwrap_or(100);
     let by_pointer = StoredValue::new(false);
     let id = detail.with_untracked(|d| d.light_id.clone());
     let send = move |percent: u8| {

@@ -3,7 +3,7 @@ use ccms_core::command::CommandState;
 use ccms_core::view::LightDetail;
 use leptos::prelude::*;
 
-use super::words;
+use super::{seen, words};
 use crate::bound::{flag, maybe, text};
 use crate::clock::{CityClock, span};
 use crate::icons::mark;
@@ -16,24 +16,24 @@ pub fn place(name: &str, address: &str) -> (String, String) {
 #[component]
 pub fn Head(detail: RwSignal<LightDetail>) -> impl IntoView {
     let clock = expect_context::<CityClock>();
-    let seen = move || detail.with(|d| d.last_contact).map(|at| clock.age(at));
-    let at = move || detail.with(|d| place(&d.name, &d.address));
+    let last = move || seen(detail, |d| d.last_contact).map(|at| clock.age(at));
+    let at = move || seen(detail, |d| place(&d.name, &d.address));
     view! {
         <header class="drawer-head">
-            <h2 class="mono" data-testid="light-id">{text(move || detail.with(|d| d.light_id.to_string()))}</h2>
+            <h2 class="mono" data-testid="light-id">{text(move || seen(detail, |d| d.light_id.to_string()))}</h2>
             <p class="drawer-name">{text(move || at().0)}</p>
             <p class="quiet">{text(move || at().1)}</p>
         </header>
-        <div class="verdict" data-indicator=text(move || detail.with(|d| d.indicator.as_str())) data-testid="verdict">
-            {move || mark(detail.with(|d| d.indicator))}
+        <div class="verdict" data-indicator=text(move || seen(detail, |d| d.indicator.as_str())) data-testid="verdict">
+            {move || seen(detail, |d| Some(d.indicator)).map(mark)}
             <div>
-                <p class="verdict-word">{text(move || words::indicator(detail.with(|d| d.indicator)))}</p>
-                <p class="quiet">{text(move || detail.with(|d| words::cause(d, seen())))}</p>
+                <p class="verdict-word">{text(move || seen(detail, |d| words::indicator(d.indicator)))}</p>
+                <p class="quiet">{text(move || { let last = last(); seen(detail, |d| words::cause(d, last).to_string()) })}</p>
             </div>
             <p class="verdict-seen">
                 <span class="quiet">"Last seen"</span>
-                <span data-testid="last-seen" title=maybe(move || detail.with(|d| d.last_contact).map(|at| clock.date_time(at)))>
-                    {text(move || seen().unwrap_or_else(|| "Never".into()))}
+                <span data-testid="last-seen" title=maybe(move || seen(detail, |d| d.last_contact).map(|at| clock.date_time(at)))>
+                    {text(move || last().unwrap_or_else(|| "Never".into()))}
                 </span>
             </p>
         </div>
@@ -44,10 +44,10 @@ pub fn Head(detail: RwSignal<LightDetail>) -> impl IntoView {
 #[component]
 pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
     let clock = expect_context::<CityClock>();
-    let commanded = move || detail.with(|d| d.commanded.clone());
+    let commanded = move || seen(detail, |d| d.commanded.clone());
     let asked = move || match commanded() {
         Some(c) => (words::kind(&c.kind), clock.age(c.requested_at)),
-        None => ("By schedule".into(), words::scheduled(detail.with(|d| d.scheduled)).into()),
+        None => ("By schedule".into(), seen(detail, |d| words::scheduled(d.scheduled).to_string())),
     };
     let delivered = move || match commanded() {
         None => ("–", "no command".into()),
@@ -57,11 +57,11 @@ pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
             (_, None) => ("Yes", c.finished_at.map(|at| clock.age(at)).unwrap_or_default()),
         },
     };
-    let actual = move || match detail.with(|d| d.actual.clone()) {
+    let actual = move || match seen(detail, |d| d.actual.clone()) {
         Some(r) => (words::actual(&r), clock.age(r.reported_at)),
         None => ("Never reported".into(), String::new()),
     };
-    let stale = move || !detail.with(|d| d.online);
+    let stale = move || !seen(detail, |d| d.online);
     view! {
         <dl class="facts" aria-label="Commanded, delivered, actual">
             <div class="fact">
@@ -88,7 +88,7 @@ pub fn ThreeFacts(detail: RwSignal<LightDetail>) -> impl IntoView {
 pub fn Device(detail: RwSignal<LightDetail>) -> impl IntoView {
     let clock = expect_context::<CityClock>();
     let rows = move || {
-        let d = detail.get();
+        let Some(d) = detail.try_get() else { return Vec::new() };
         let mut rows: Vec<(&str, String)> = Vec::new();
         rows.push(("Schedule", d.schedule.as_ref().map_or_else(|| "None yet".into(), words::schedule)));
         match &d.device {

@@ -120,6 +120,12 @@ fn Missing(error: UiError) -> impl IntoView {
     }
 }
 
+/// What is shown of a light, read by what follows it on the page. While the next light is asked for, the last one still stands
+/// there, and the clock still ticks in it, but what it was made of is gone: then there is nothing to say, until it is replaced.
+fn seen<T: Default>(detail: RwSignal<LightDetail>, read: impl FnOnce(&LightDetail) -> T) -> T {
+    detail.try_with(read).unwrap_or_default()
+}
+
 /// Takes the answer to a click into what is shown. News may have been faster: then it knows more.
 fn accept(detail: &mut LightDetail, fresh: CommandView) {
     if detail.commands.iter().any(|known| known.command_id == fresh.command_id) {

@@ -2,7 +2,7 @@
 use ccms_core::view::{LightDetail, ReadingView};
 use leptos::prelude::*;
 
-use super::words;
+use super::{seen, words};
 use crate::bound::flag;
 use crate::clock::CityClock;
 
@@ -13,7 +13,7 @@ const CURVE_HEIGHT: f64 = 40.0;
 #[component]
 pub fn Readings(detail: RwSignal<LightDetail>) -> impl IntoView {
     let clock = expect_context::<CityClock>();
-    let readings = move || detail.with(|d| d.readings.clone());
+    let readings = move || seen(detail, |d| d.readings.clone());
     let row = move |r: ReadingView| {
         view! {
             <tr data-flagged=(!r.flags.is_empty()).then_some("") title=r.flags.join(", ")>
@@ -26,10 +26,10 @@ pub fn Readings(detail: RwSignal<LightDetail>) -> impl IntoView {
         }
     };
     view! {
-        <section class="block" hidden=flag(move || detail.with(|d| d.actual.is_none()))>
+        <section class="block" hidden=flag(move || seen(detail, |d| d.actual.is_none()))>
             <h3>"Now"</h3>
             <dl class="values">
-                {move || detail.with(|d| d.actual.as_ref().map(values)).unwrap_or_default().into_iter().map(|(name, value, unit)| view! {
+                {move || seen(detail, |d| d.actual.as_ref().map(values)).unwrap_or_default().into_iter().map(|(name, value, unit)| view! {
                     <div><dt>{name}</dt><dd>{value}<span class="unit">{unit}</span></dd></div>
                 }).collect_view()}
             </dl>

@@ -3,7 +3,7 @@ use ccms_core::command::CommandState;
 use ccms_core::view::{CommandView, LightDetail};
 use leptos::prelude::*;
 
-use super::words;
+use super::{seen, words};
 use crate::bound::flag;
 use crate::clock::CityClock;
 
@@ -36,7 +36,7 @@ pub fn Timeline(detail: RwSignal<LightDetail>) -> impl IntoView {
             </li>
         }
     };
-    let commands = move || detail.with(|d| d.commands.clone());
+    let commands = move || seen(detail, |d| d.commands.clone());
     view! {
         <section class="block">
             <h3>"Commands"</h3>
