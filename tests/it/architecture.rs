@@ -28,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "ccms-device",
             "ccms-fleet",
             "ccms-store",
+            "ccms-store-postgres",
             "ccms-store-sqlite",
             "ccms-service",
         ],
