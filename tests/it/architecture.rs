@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("ccms-device", &["ccms-core"]),
     ("ccms-fleet", &["ccms-core", "ccms-device"]),
     ("ccms-store", &["ccms-core"]),
-    ("ccms-store-sqlite", &["ccms-core", "ccms-store"]),
+    ("ccms-store-sqlite", &["ccms-block", "ccms-core", "ccms-store"]),
     ("ccms-store-postgres", &["ccms-core", "ccms-store"]),
     ("ccms-block", &["ccms-core", "ccms-store"]),
     ("ccms-archive", &["ccms-core", "ccms-store"]),

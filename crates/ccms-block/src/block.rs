@@ -51,7 +51,7 @@ pub fn encode(rows: &[ReadingRow]) -> Result<Vec<u8>, BlockError> {
     some(&mut out, |r| r.current_ma.map(|ma| i64::from(ma) - expected_ma(r.power_dw, r.voltage_dv)))?;
     some(&mut out, |r| r.frequency_chz.map(i64::from))?;
     some(&mut out, |r| r.energy_wh)?;
-    put_error_flags(&mut out, rows)?;
+    put_error_flags(&mut out, rows.iter())?;
     put_keys(&mut out, rows)?;
     Ok(frame::wrap(&out))
 }
@@ -105,7 +105,7 @@ pub fn decode(light: LightNo, block: &[u8]) -> Result<Vec<ReadingRow>, BlockErro
 
 const OUT_OF_RANGE: BlockError = BlockError::Damaged("a value is out of range");
 
-fn fit<T: TryFrom<i64>>(value: i64) -> Result<T, BlockError> {
+pub(crate) fn fit<T: TryFrom<i64>>(value: i64) -> Result<T, BlockError> {
     T::try_from(value).map_err(|_| OUT_OF_RANGE)
 }
 
@@ -134,12 +134,20 @@ fn expected_ma(power_dw: Option<u32>, voltage_dv: Option<u16>) -> i64 {
 }
 
 /// Lists of texts repeat: each is kept once, and each row says which is its own; the first is the empty one.
-fn put_error_flags(out: &mut Vec<u8>, rows: &[ReadingRow]) -> Result<(), BlockError> {
+pub(crate) fn put_error_flags<'a>(
+    out: &mut Vec<u8>,
+    rows: impl ExactSizeIterator<Item = &'a ReadingRow> + Clone,
+) -> Result<(), BlockError> {
+    // Mostly there are none at all.
+    if rows.clone().all(|row| row.reading.error_flags.is_empty()) {
+        put_number(out, 0);
+        return Ok(());
+    }
     let mut lists: Vec<&[Box<str>]> = vec![&[]];
     let mut places: HashMap<&[Box<str>], usize> = HashMap::from([(&[][..], 0)]);
     let mut which = Vec::with_capacity(rows.len());
     for row in rows {
-        let flags = &*row.reading.error_flags;
+        let flags: &[Box<str>] = &row.reading.error_flags;
         let place = *places.entry(flags).or_insert(lists.len());
         which.push(place as i64);
         if place == lists.len() {
@@ -154,7 +162,7 @@ fn put_error_flags(out: &mut Vec<u8>, rows: &[ReadingRow]) -> Result<(), BlockEr
     if lists.len() > 1 { column::put_all(out, which.into_iter()) } else { Ok(()) }
 }
 
-fn take_error_flags(body: &mut &[u8], rows: &mut [ReadingRow]) -> Result<(), BlockError> {
+pub(crate) fn take_error_flags(body: &mut &[u8], rows: &mut [ReadingRow]) -> Result<(), BlockError> {
     let count = take_number(body)?;
     if count == 0 {
         return Ok(());

@@ -9,19 +9,23 @@
 //!
 //! - [`encode`] and [`decode`]  the readings of one light, in the order they were given
 //! - `column`                   one column of numbers, some of which may be missing
+//! - [`encode_batch`] and [`decode_batch`]  readings of many lights as they arrived, for the log; `narrow` is one column of it
 //! - `frame`                    version, checksum and number of rows around the columns
 //!
 //! Beside its readings a day is kept as what its quarters of an hour came to, which stays when the readings go:
 //!
 //! - [`quarters`] makes them of readings, and [`Tally`] puts them together over any stretch of time
 //! - [`encode_quarters`], [`decode_ledger`], [`decode_measured`]  a day of them as two bodies; `series` is their columns
+mod batch;
 mod block;
 mod column;
 mod frame;
+mod narrow;
 mod quarter;
 mod rollup;
 mod series;
 
+pub use batch::{Link, Linked, decode_batch, encode_batch, second, second_of};
 pub use block::{READINGS_MAX, decode, encode};
 pub use quarter::{Ledger, Measured, QUARTER_S, Quarter, Spread, Sum, Tally, Value, quarter_of, quarters};
 pub use rollup::{decode_ledger, decode_measured, encode_quarters};

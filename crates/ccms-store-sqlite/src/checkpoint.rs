@@ -5,9 +5,11 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{CheckpointRow, LogPosition, ReadingRow, StoreResult};
+use sqlx::SqliteConnection;
 
 use crate::bulk::Bulk;
 use crate::columns::{self, ReadingColumns};
+use crate::heads::SavedPage;
 use crate::{SqliteStore, failed};
 
 static REPLACE: LazyLock<Bulk> = LazyLock::new(|| {
@@ -30,7 +32,34 @@ pub(crate) async fn write(store: &SqliteStore, upto: LogPosition, rows: &[Checkp
         replace.execute(&mut *tx).await.map_err(failed)?;
     }
     sqlx::query!("UPDATE checkpoint SET log_position = ?", upto.0).execute(&mut *tx).await.map_err(failed)?;
-    tx.commit().await.map_err(failed)
+    // Only what the position includes: while a checkpoint is written in pieces it stands still, and so do these.
+    let (pages, complete) = store.log.heads_mut().take_unsaved(upto.0);
+    let done = write_heads(&mut tx, &pages, complete).await;
+    let done = match done {
+        Ok(()) => tx.commit().await.map_err(failed),
+        Err(error) => Err(error),
+    };
+    let mut heads = store.log.heads_mut();
+    match &done {
+        Ok(()) => heads.saved = upto.0,
+        Err(_) => heads.still_unsaved(&pages),
+    }
+    done
+}
+
+/// Where the last readings of lights are, for the next start.
+async fn write_heads(tx: &mut SqliteConnection, pages: &[SavedPage], complete: i64) -> StoreResult<()> {
+    if pages.is_empty() {
+        return Ok(());
+    }
+    for (page, body) in pages {
+        sqlx::query!("INSERT OR REPLACE INTO log_heads (page, body) VALUES (?, ?)", page, body)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+    }
+    sqlx::query!("UPDATE log_end SET heads_at = max(heads_at, ?)", complete).execute(&mut *tx).await.map_err(failed)?;
+    Ok(())
 }
 
 pub(crate) async fn read(store: &SqliteStore) -> StoreResult<(LogPosition, Vec<CheckpointRow>)> {

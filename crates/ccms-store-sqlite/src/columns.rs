@@ -1,4 +1,4 @@
-//! One reading as columns, and back. `energy_parameters` and `light_state` share these.
+//! One reading as columns, and back. `loose_readings` and `light_state` share these.
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;

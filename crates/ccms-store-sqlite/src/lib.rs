@@ -8,8 +8,9 @@
 //! - `enrolment`   how a controller comes in
 //! - `credentials` how its credentials end; `swap` one for another; `absence` of the server itself
 //! - `curation`    many changes of lights as one
-//! - `readings`    the hot log `energy_parameters`: append and read
-//! - `columns`     one reading as columns, and back
+//! - `append`      to the hot log `energy_parameters`, whose rows are `batches` of readings; `readings` reads it, by the `chain`
+//!   of a light or in order; `hot` is what sealing does to it; `log` and `heads` are what memory knows of it
+//! - `loose`       readings that are rows of their own; `columns` is one reading as columns, and back
 //! - `sealing`     days leave the log for blocks, and `rollups` is what they came to
 //! - `upkeep`      checks of everything, and a copy while it is in use
 //! - `checkpoint`  the latest state of every light
@@ -34,9 +35,12 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 mod absence;
 mod access;
 mod alerts;
+mod append;
 mod archive;
 mod audit;
+mod batches;
 mod bulk;
+mod chain;
 mod checkpoint;
 mod columns;
 mod commands;
@@ -45,7 +49,11 @@ mod curation;
 mod devices;
 mod enrolment;
 mod failure;
+mod heads;
+mod hot;
 mod lights;
+mod log;
+mod loose;
 mod open;
 mod orders;
 mod people;
@@ -61,6 +69,7 @@ mod uploads;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    log: log::Log,
 }
 
 impl SqliteStore {
@@ -178,7 +187,7 @@ impl Store for SqliteStore {
     }
 
     async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended> {
-        readings::append(self, rows).await
+        append::append(self, rows).await
     }
     async fn readings(
         &self,
@@ -187,7 +196,7 @@ impl Store for SqliteStore {
         to: UtcMillis,
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>> {
-        readings::between(self, light, from, to, limit).await
+        readings::between(self, light, (from, to), limit).await
     }
     async fn latest_readings(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>> {
         readings::latest(self, light, limit).await

@@ -8,6 +8,7 @@ use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::log::Log;
 use crate::{SqliteStore, failed};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -46,7 +47,7 @@ impl SqliteStore {
         }
         MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, log: Log::default() })
     }
 
     /// Opens a database that is there, to look at it and to copy it: it is not brought up to date, and nothing is written into it.
@@ -58,7 +59,7 @@ impl SqliteStore {
         let options = base_options(at)?.foreign_keys(true).busy_timeout(BUSY_TIMEOUT).pragma("temp_store", "memory");
         let options = options.read_only(true).immutable(still);
         let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
-        Ok(Self { writer: readers.clone(), readers })
+        Ok(Self { writer: readers.clone(), readers, log: Log::default() })
     }
 
     /// The number of the newest migration that this release knows.

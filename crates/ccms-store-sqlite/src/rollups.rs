@@ -3,11 +3,10 @@ use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{Day, LedgerDay, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult};
+use ccms_store::{Day, LedgerDay, LogPosition, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult};
 use sqlx::SqliteConnection;
 
-use crate::readings::LogColumns;
-use crate::{SqliteStore, failed, sealing};
+use crate::{SqliteStore, failed, hot, sealing};
 
 struct LedgerColumns {
     light_no: i64,
@@ -156,31 +155,10 @@ impl Rollups for SqliteStore {
         to: UtcMillis,
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>> {
-        sqlx::query_as!(
-            LogColumns,
-            "SELECT * FROM energy_parameters INDEXED BY energy_parameters_once
-             WHERE reported_at >= ? AND reported_at < ? AND light_no >= ? AND light_no < ? AND flags & 4096 = 0 LIMIT ?",
-            from.0,
-            to.0,
-            first.0,
-            end.0,
-            limit
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed)?
-        .into_iter()
-        .map(|c| Ok(c.row()?.1))
-        .collect()
+        hot::rows(self, (first, end), (from, to), LogPosition(i64::MAX), limit).await
     }
 
     async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {
-        let oldest = sqlx::query_scalar!(
-            r#"SELECT reported_at + delay_ms AS "at!: i64" FROM energy_parameters WHERE flags & 4096 = 0 ORDER BY id LIMIT 1"#
-        )
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(oldest.map(UtcMillis))
+        hot::oldest_arrival(self).await
     }
 }

@@ -1,4 +1,4 @@
-//! Days leave the hot log for blocks. A day's rows are found through the index that is led by time.
+//! Days leave the hot log for blocks. What is done to the log itself is in `hot`.
 use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
@@ -6,8 +6,7 @@ use ccms_store::parse::Row;
 use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
 use sqlx::SqliteConnection;
 
-use crate::readings::LogColumns;
-use crate::{SqliteStore, failed};
+use crate::{SqliteStore, failed, hot};
 
 pub(crate) struct SealedColumns {
     pub(crate) light_no: i64,
@@ -34,45 +33,15 @@ impl SealedColumns {
 #[async_trait]
 impl Sealing for SqliteStore {
     async fn row_at_or_before(&self, position: LogPosition) -> StoreResult<Option<(LogPosition, UtcMillis)>> {
-        let row = sqlx::query!(
-            "SELECT id, reported_at + delay_ms AS received_at FROM energy_parameters
-             WHERE id <= ? ORDER BY id DESC LIMIT 1",
-            position.0
-        )
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(row.map(|r| (LogPosition(r.id), UtcMillis(r.received_at))))
+        hot::row_at_or_before(self, position).await
     }
 
     async fn earliest_hot_day(&self, from: Day, before: Day, upto: LogPosition) -> StoreResult<Option<Day>> {
-        let (from, before) = (from.begins().0, before.begins().0);
-        let first = sqlx::query_scalar!(
-            "SELECT reported_at FROM energy_parameters INDEXED BY energy_parameters_once
-             WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0 ORDER BY reported_at LIMIT 1",
-            from,
-            before,
-            upto.0
-        )
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(first.map(|at| Day::of(UtcMillis(at))))
+        hot::earliest_day(self, (from, before), upto).await
     }
 
     async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64> {
-        let (from, to) = (day.begins().0, day.ends().0);
-        let count = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!: i64" FROM energy_parameters INDEXED BY energy_parameters_once
-               WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0"#,
-            from,
-            to,
-            upto.0
-        )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(count.unsigned_abs())
+        hot::count(self, day, upto).await
     }
 
     async fn hot_rows(
@@ -83,43 +52,11 @@ impl Sealing for SqliteStore {
         upto: LogPosition,
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>> {
-        let (begins, ends) = (day.begins().0, day.ends().0);
-        sqlx::query_as!(
-            LogColumns,
-            "SELECT * FROM energy_parameters INDEXED BY energy_parameters_once
-             WHERE reported_at >= ? AND reported_at < ? AND light_no >= ? AND light_no < ? AND id <= ? AND flags & 4096 = 0
-             LIMIT ?",
-            begins,
-            ends,
-            from.0,
-            to.0,
-            upto.0,
-            limit
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed)?
-        .into_iter()
-        .map(|c| Ok(c.row()?.1))
-        .collect()
+        hot::rows(self, (from, to), (day.begins(), day.ends()), upto, limit).await
     }
 
     async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
-        let (from, to) = (day.begins().0, day.ends().0);
-        let gone = sqlx::query!(
-            "DELETE FROM energy_parameters WHERE id IN (
-               SELECT id FROM energy_parameters INDEXED BY energy_parameters_once
-               WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0
-               ORDER BY reported_at LIMIT ?)",
-            from,
-            to,
-            upto.0,
-            limit
-        )
-        .execute(&self.writer)
-        .await
-        .map_err(failed)?;
-        Ok(gone.rows_affected())
+        hot::forget(self, day, upto, limit).await
     }
 
     async fn write_sealed(&self, days: &[SealedDay]) -> StoreResult<Vec<bool>> {

@@ -6,7 +6,7 @@ use ccms_core::ids::LightNo;
 use ccms_store::{Count, Day, LogPosition, SealedDay, StoreError, StoreResult, Upkeep};
 
 use crate::sealing::SealedColumns;
-use crate::{SqliteStore, failed};
+use crate::{SqliteStore, failed, log};
 
 /// What is wrong is listed up to this many lines; one is enough to act.
 const FINDINGS_MAX: i64 = 20;
@@ -57,7 +57,7 @@ impl Upkeep for SqliteStore {
         let n = sqlx::query!(
             r#"SELECT (SELECT count(*) FROM users) AS "users!: i64", (SELECT count(*) FROM devices) AS "devices!: i64",
                  (SELECT count(*) FROM lights) AS "lights!: i64",
-                 (SELECT count(*) FROM energy_parameters) AS "log!: i64",
+                 (SELECT coalesce(sum(readings), 0) FROM energy_parameters) + (SELECT count(*) FROM loose_readings) AS "log!: i64",
                  (SELECT count(*) FROM sealed_readings) AS "blocks!: i64",
                  (SELECT coalesce(sum(readings), 0) FROM sealed_readings) AS "in_blocks!: i64",
                  (SELECT count(*) FROM commands) AS "commands!: i64", (SELECT count(*) FROM alerts) AS "alerts!: i64",
@@ -82,14 +82,8 @@ impl Upkeep for SqliteStore {
     }
 
     async fn last_position(&self) -> StoreResult<LogPosition> {
-        let last = sqlx::query_scalar!(
-            r#"SELECT CAST(coalesce(max(seq), 0) AS INTEGER) AS "last!: i64"
-               FROM sqlite_sequence WHERE name = 'energy_parameters'"#
-        )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(LogPosition(last))
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        log::end(&mut connection).await.map(LogPosition)
     }
 
     async fn sealed_after(&self, after: (LightNo, Day), limit: u32) -> StoreResult<Vec<SealedDay>> {

@@ -128,6 +128,6 @@ impl Uploads for SqliteStore {
         to: UtcMillis,
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>> {
-        readings::suspect(self, light, from, to, limit).await
+        readings::suspect(self, light, (from, to), limit).await
     }
 }

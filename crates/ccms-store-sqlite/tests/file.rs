@@ -29,7 +29,7 @@ async fn changed_by_hand(sql: &str) -> (tempfile::TempDir, StoreResult<SqliteSto
 async fn a_bad_row_is_named_by_table_column_and_row() {
     let (_folder, store) = changed_by_hand(
         "UPDATE devices SET state = 'asleep'; UPDATE lights SET id = 'a b';
-         UPDATE energy_parameters SET battery_percent = 256; UPDATE audit SET detail = '{';",
+         UPDATE energy_parameters SET body = zeroblob(40); UPDATE audit SET detail = '{';",
     )
     .await;
     let store = store.unwrap();
@@ -41,7 +41,7 @@ async fn a_bad_row_is_named_by_table_column_and_row() {
     assert_eq!(place(store.lights().await.unwrap_err()), "lights.id of 1");
     assert_eq!(place(store.audit(1).await.unwrap_err()), "audit.detail of 4");
     let readings = store.readings(LightNo(1), UtcMillis(0), samples::at(9), 1).await;
-    assert_eq!(place(readings.unwrap_err()), "energy_parameters.battery_percent of 1");
+    assert_eq!(place(readings.unwrap_err()), "energy_parameters.body of 1");
 }
 
 #[tokio::test]

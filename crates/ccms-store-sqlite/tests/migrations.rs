@@ -4,7 +4,9 @@ use ccms_core::ids::{CommandId, DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::audit_chain::{CHAIN_START, walk};
 use ccms_store::contract::samples;
-use ccms_store::{Access, Credentials, Curated, Day, DeviceState, Role, RolledDay, Rollups, Store, Uploads};
+use ccms_store::{
+    Access, Credentials, Curated, Day, DeviceState, LogPosition, Role, RolledDay, Rollups, Sealing, Store, Uploads,
+};
 use ccms_store_sqlite::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -58,6 +60,20 @@ async fn a_database_of_the_first_release_is_brought_up() {
     assert_eq!(command.reason, None);
     let suspect = store.suspect_readings(LightNo(1), UtcMillis(0), UtcMillis(9_000), 9).await.unwrap();
     assert_eq!(suspect.iter().map(|r| r.received_at).collect::<Vec<_>>(), [UtcMillis(6_000)]);
+
+    // Its readings are in the log, known again when they come once more, and sealed like others.
+    let log = store.log_after(LogPosition(0), 9).await.unwrap();
+    assert_eq!(log.iter().map(|(at, r)| (at.0, r.reading.reported_at.0)).collect::<Vec<_>>(), [(1, 5_000), (2, 6_000)]);
+    let (old, new) = (log[1].1.clone(), samples::reading(1, 0, 9));
+    let appended = store.append_readings(&[old.clone(), new.clone()]).await.unwrap();
+    assert_eq!((appended.stored, appended.before, appended.upto), (vec![false, true], LogPosition(2), LogPosition(3)));
+    assert_eq!(store.latest_readings(LightNo(1), 9).await.unwrap(), [new, old.clone(), log[0].1.clone()]);
+    let (day, all) = (Day(0), LogPosition(i64::MAX));
+    assert_eq!(store.earliest_hot_day(Day(-1), Day(9), all).await.unwrap(), Some(day));
+    assert_eq!(store.hot_rows(day, LightNo(0), LightNo(9), all, 9).await.unwrap(), [old]);
+    assert_eq!(store.hot_count(day, all).await.unwrap(), 1);
+    assert_eq!(store.forget_hot(day, all, 9).await.unwrap(), 1);
+    assert_eq!(store.hot_count(day, all).await.unwrap(), 0);
 
     // The chain begins behind the entries that are older than it.
     store.use_tokens(&[(DeviceNo(1), 7)]).await.unwrap();

@@ -157,7 +157,7 @@ pub trait Store:
     async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended>;
 
     /// Rows of one light with `from <= reported_at < to`, newest first (of one moment: the higher `dedupe` first), at most
-    /// `limit`. Costs a walk over the index entries of all lights in that time.
+    /// `limit`. On Postgres it costs a walk over the index entries of all lights in that time.
     async fn readings(
         &self,
         light: LightNo,
@@ -166,8 +166,8 @@ pub trait Store:
         limit: u32,
     ) -> StoreResult<Vec<ReadingRow>>;
 
-    /// The newest rows of one light by time of arrival, at most `limit`. Looks back over the last few million rows of the
-    /// log; when there is none of the light among them, its last reading in the checkpoint is the answer.
+    /// The newest rows of one light by time of arrival, at most `limit`. Postgres looks back over the last few million
+    /// rows of the log. When there is none of the light, its last reading in the checkpoint is the answer.
     async fn latest_readings(&self, light: LightNo, limit: u32) -> StoreResult<Vec<ReadingRow>>;
 
     /// Rows behind log position `after` in log order, at most `limit`, each with its own position.

@@ -1,0 +1,102 @@
+//! What a store remembers of its log, and how it comes to know it: from what was saved, and from the log behind that.
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ccms_core::ids::LightNo;
+use ccms_store::StoreResult;
+use sqlx::SqliteConnection;
+
+use crate::heads::Heads;
+use crate::{SqliteStore, batches, failed};
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Held while something is appended. Untrue while memory may not have all that is on disk: nothing is read yet, or an
+    /// append was given up and nobody knows whether it came through.
+    pub turn: tokio::sync::Mutex<bool>,
+    heads: RwLock<Heads>,
+    /// Whether what was saved is loaded.
+    loaded: tokio::sync::OnceCell<()>,
+}
+
+impl Log {
+    pub fn heads(&self) -> RwLockReadGuard<'_, Heads> {
+        self.heads.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub fn heads_mut(&self) -> RwLockWriteGuard<'_, Heads> {
+        self.heads.write().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// The last position that was given, as the database knows it.
+pub(crate) async fn end(connection: &mut SqliteConnection) -> StoreResult<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT max(coalesce((SELECT max(id) FROM energy_parameters), 0), coalesce((SELECT max(id) FROM loose_readings), 0),
+             (SELECT position FROM log_end)) AS "end!: i64""#
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(failed)
+}
+
+/// Brings memory up to what is on disk.
+pub(crate) async fn catch_up(store: &SqliteStore) -> StoreResult<()> {
+    store.log.loaded.get_or_try_init(|| load(store)).await?;
+    let mut tx = store.readers.begin().await.map_err(failed)?;
+    let end = end(&mut tx).await?;
+    let mut at = store.log.heads().end;
+    if at >= end {
+        return Ok(());
+    }
+    let odd = odd_after(&mut tx, at).await?;
+    loop {
+        let batches = batches::after(&mut tx, at).await?;
+        let Some(last) = batches.last() else { break };
+        at = last.id;
+        for batch in &batches {
+            let found = batch.all_of(|_| true)?;
+            let mut heads = store.log.heads_mut();
+            for linked in found {
+                heads.learn(linked.row.light_no, linked.link, &linked.row);
+            }
+        }
+    }
+    let mut heads = store.log.heads_mut();
+    heads.odd.extend(odd);
+    heads.end = heads.end.max(end);
+    Ok(())
+}
+
+async fn load(store: &SqliteStore) -> StoreResult<()> {
+    let mut tx = store.readers.begin().await.map_err(failed)?;
+    let at = sqlx::query_scalar!("SELECT heads_at FROM log_end").fetch_one(&mut *tx).await.map_err(failed)?;
+    let saved = sqlx::query_scalar!("SELECT log_position FROM checkpoint").fetch_one(&mut *tx).await.map_err(failed)?;
+    let pages = sqlx::query!("SELECT page, body FROM log_heads").fetch_all(&mut *tx).await.map_err(failed)?;
+    let old = has_old(&mut tx).await?;
+    let odd = odd_after(&mut tx, 0).await?;
+    let mut heads = store.log.heads_mut();
+    for page in pages {
+        heads.load_page(u32::try_from(page.page).unwrap_or(u32::MAX), &page.body);
+    }
+    (heads.end, heads.saved, heads.old) = (at, saved, old);
+    heads.odd.extend(odd);
+    Ok(())
+}
+
+/// Whether loose readings of an earlier release are left.
+pub(crate) async fn has_old(connection: &mut SqliteConnection) -> StoreResult<bool> {
+    let found =
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM loose_readings WHERE flags & 4096 = 0) AS "found!: bool""#);
+    found.fetch_one(connection).await.map_err(failed)
+}
+
+async fn odd_after(connection: &mut SqliteConnection, position: i64) -> StoreResult<Vec<LightNo>> {
+    let lights = sqlx::query_scalar!(
+        "SELECT DISTINCT light_no FROM loose_readings INDEXED BY loose_readings_suspect WHERE flags & 4096 <> 0 AND id > ?",
+        position
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    Ok(lights.into_iter().filter_map(|no| u32::try_from(no).ok()).map(LightNo).collect())
+}
