@@ -8,7 +8,7 @@ use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
 use ccms_store::ReadingRow;
 
-use crate::block::{fit, put_error_flags, take_error_flags};
+use crate::block::{fill, fit, put_error_flags, take_error_flags};
 use crate::frame::{put_number, take_number};
 use crate::{BlockError, READINGS_MAX, frame, narrow};
 
@@ -137,16 +137,16 @@ pub fn decode_batch(
     for (row, value) in rows.iter_mut().zip(narrow::take(body, count)?) {
         row.reading.power_state = value.map(|v| if v == 0 { PowerState::Off } else { PowerState::On });
     }
-    fill(body, &mut rows, |r| &mut r.brightness_percent)?;
-    fill(body, &mut rows, |r| &mut r.temperature_dc)?;
-    fill(body, &mut rows, |r| &mut r.battery_percent)?;
-    fill(body, &mut rows, |r| &mut r.signal_percent)?;
-    fill(body, &mut rows, |r| &mut r.uptime_s)?;
-    fill(body, &mut rows, |r| &mut r.voltage_dv)?;
-    fill(body, &mut rows, |r| &mut r.current_ma)?;
-    fill(body, &mut rows, |r| &mut r.power_dw)?;
-    fill(body, &mut rows, |r| &mut r.frequency_chz)?;
-    fill(body, &mut rows, |r| &mut r.energy_wh)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.brightness_percent)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.temperature_dc)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.battery_percent)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.signal_percent)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.uptime_s)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.voltage_dv)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.current_ma)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.power_dw)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.frequency_chz)?;
+    fill(narrow::take(body, count)?, &mut rows, |r| &mut r.energy_wh)?;
     take_error_flags(body, &mut rows)?;
     if !body.is_empty() {
         return Err(BlockError::Damaged("something follows its end"));
@@ -162,17 +162,4 @@ pub fn decode_batch(
         found.push(Linked { index, link: Link { position, previous, newest_before }, row });
     }
     Ok(found)
-}
-
-/// Reads one column into a field of the readings.
-fn fill<T: TryFrom<i64>>(
-    body: &mut &[u8],
-    rows: &mut [ReadingRow],
-    field: impl Fn(&mut Reading) -> &mut Option<T>,
-) -> Result<(), BlockError> {
-    let values = narrow::take(body, rows.len())?;
-    for (row, value) in rows.iter_mut().zip(values) {
-        *field(&mut row.reading) = value.map(fit).transpose()?;
-    }
-    Ok(())
 }

@@ -84,20 +84,20 @@ pub fn decode(light: LightNo, block: &[u8]) -> Result<Vec<ReadingRow>, BlockErro
     for (row, value) in rows.iter_mut().zip(column::take(body, count)?) {
         row.reading.power_state = value.map(|v| if v == 0 { PowerState::Off } else { PowerState::On });
     }
-    fill(body, &mut rows, |r| &mut r.brightness_percent)?;
-    fill(body, &mut rows, |r| &mut r.temperature_dc)?;
-    fill(body, &mut rows, |r| &mut r.battery_percent)?;
-    fill(body, &mut rows, |r| &mut r.signal_percent)?;
-    fill(body, &mut rows, |r| &mut r.uptime_s)?;
-    fill(body, &mut rows, |r| &mut r.voltage_dv)?;
-    fill(body, &mut rows, |r| &mut r.power_dw)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.brightness_percent)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.temperature_dc)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.battery_percent)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.signal_percent)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.uptime_s)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.voltage_dv)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.power_dw)?;
     for (row, rest) in rows.iter_mut().zip(column::take(body, count)?) {
         let r = &mut row.reading;
         let current = |rest: i64| fit(rest.checked_add(expected_ma(r.power_dw, r.voltage_dv)).ok_or(OUT_OF_RANGE)?);
         r.current_ma = rest.map(current).transpose()?;
     }
-    fill(body, &mut rows, |r| &mut r.frequency_chz)?;
-    fill(body, &mut rows, |r| &mut r.energy_wh)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.frequency_chz)?;
+    fill(column::take(body, count)?, &mut rows, |r| &mut r.energy_wh)?;
     take_error_flags(body, &mut rows)?;
     take_keys(body, &mut rows)?;
     if body.is_empty() { Ok(rows) } else { Err(BlockError::Damaged("something follows its end")) }
@@ -109,13 +109,12 @@ pub(crate) fn fit<T: TryFrom<i64>>(value: i64) -> Result<T, BlockError> {
     T::try_from(value).map_err(|_| OUT_OF_RANGE)
 }
 
-/// Reads one column into a field of the readings.
-fn fill<T: TryFrom<i64>>(
-    body: &mut &[u8],
+/// Puts one column into a field of the readings.
+pub(crate) fn fill<T: TryFrom<i64>>(
+    values: Vec<Option<i64>>,
     rows: &mut [ReadingRow],
     field: impl Fn(&mut Reading) -> &mut Option<T>,
 ) -> Result<(), BlockError> {
-    let values = column::take(body, rows.len())?;
     for (row, value) in rows.iter_mut().zip(values) {
         *field(&mut row.reading) = value.map(fit).transpose()?;
     }

@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
         // Of this batch; only made when a light brings something that is not newer than what it brought before.
         let mut inside: Option<HashSet<Key>> = None;
         for row in rows {
-            let head = draft.heads.get(&row.light_no).copied().unwrap_or_else(|| heads.of(row.light_no));
+            let mut head = draft.heads.get(&row.light_no).copied().unwrap_or_else(|| heads.of(row.light_no));
             let mut new = !known.contains(&key(row));
             if is_suspect(row) || second_of(row) <= head.newest || !draft.loose.is_empty() {
                 let so_far = || draft.packed.iter().copied().chain(draft.loose.iter().map(|(_, row)| *row));
@@ -202,8 +202,8 @@ impl<'a> Draft<'a> {
             if is_suspect(row) {
                 draft.loose.push((draft.end, row));
             } else {
-                let head = draft.heads.entry(row.light_no).or_insert(head);
                 draft.links.push(head.link(draft.end, row));
+                draft.heads.insert(row.light_no, head);
                 draft.packed.push(row);
             }
         }

@@ -33,18 +33,11 @@ pub(crate) async fn write(store: &SqliteStore, upto: LogPosition, rows: &[Checkp
     }
     sqlx::query!("UPDATE checkpoint SET log_position = ?", upto.0).execute(&mut *tx).await.map_err(failed)?;
     // Only what the position includes: while a checkpoint is written in pieces it stands still, and so do these.
-    let (pages, complete) = store.log.heads_mut().take_unsaved(upto.0);
-    let done = write_heads(&mut tx, &pages, complete).await;
-    let done = match done {
-        Ok(()) => tx.commit().await.map_err(failed),
-        Err(error) => Err(error),
-    };
-    let mut heads = store.log.heads_mut();
-    match &done {
-        Ok(()) => heads.saved = upto.0,
-        Err(_) => heads.still_unsaved(&pages),
-    }
-    done
+    let saving = store.log.save(upto.0);
+    write_heads(&mut tx, &saving.pages, saving.complete).await?;
+    tx.commit().await.map_err(failed)?;
+    saving.done(upto.0);
+    Ok(())
 }
 
 /// Where the last readings of lights are, for the next start.

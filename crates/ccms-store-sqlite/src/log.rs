@@ -5,7 +5,7 @@ use ccms_core::ids::LightNo;
 use ccms_store::StoreResult;
 use sqlx::SqliteConnection;
 
-use crate::heads::Heads;
+use crate::heads::{Heads, SavedPage};
 use crate::{SqliteStore, batches, failed};
 
 #[derive(Debug, Default)]
@@ -25,6 +25,38 @@ impl Log {
 
     pub fn heads_mut(&self) -> RwLockWriteGuard<'_, Heads> {
         self.heads.write().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// Pages of heads on their way to disk. Whoever gives up in between leaves them to be saved.
+pub(crate) struct Saving<'a> {
+    log: &'a Log,
+    pub pages: Vec<SavedPage>,
+    /// Up to where the heads on disk are complete once these are there.
+    pub complete: i64,
+}
+
+impl Log {
+    /// What changed at or before `upto`.
+    pub fn save(&self, upto: i64) -> Saving<'_> {
+        let (pages, complete) = self.heads_mut().take_unsaved(upto);
+        Saving { log: self, pages, complete }
+    }
+}
+
+impl Saving<'_> {
+    /// They are on disk, with the checkpoint of this position.
+    pub fn done(mut self, upto: i64) {
+        self.pages.clear();
+        self.log.heads_mut().saved = upto;
+    }
+}
+
+impl Drop for Saving<'_> {
+    fn drop(&mut self) {
+        if !self.pages.is_empty() {
+            self.log.heads_mut().still_unsaved(&self.pages);
+        }
     }
 }
 
@@ -99,4 +131,25 @@ async fn odd_after(connection: &mut SqliteConnection, position: i64) -> StoreRes
     .await
     .map_err(failed)?;
     Ok(lights.into_iter().filter_map(|no| u32::try_from(no).ok()).map(LightNo).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heads::Head;
+
+    #[test]
+    fn what_did_not_reach_the_disk_is_saved_the_next_time() {
+        let log = Log::default();
+        log.heads_mut().set(LightNo(1), Head { position: 3, newest: 1 });
+        log.heads_mut().end = 3;
+        let given_up = log.save(9);
+        assert_eq!((given_up.pages.len(), given_up.complete), (1, 3));
+        drop(given_up);
+        let saving = log.save(9);
+        assert_eq!(saving.pages.len(), 1);
+        saving.done(9);
+        assert_eq!(log.save(9).pages.len(), 0);
+        assert_eq!(log.heads().saved, 9);
+    }
 }

@@ -45,8 +45,8 @@ pub trait Rollups {
     /// Of each light the last ledger before a day, by light.
     async fn ledgers_before(&self, lights: (LightNo, LightNo), day: Day) -> StoreResult<Vec<LedgerDay>>;
 
-    /// Rows in the log of `from <= reported_at < to` whose clock is believed, in no order, at most `limit`. Costs a walk over the
-    /// index entries of that time.
+    /// Rows in the log of `from <= reported_at < to` whose clock is believed, in no order, at most `limit`. Costs a walk over everything
+    /// of that time.
     async fn hot_between(
         &self,
         lights: (LightNo, LightNo),

@@ -55,8 +55,8 @@ pub trait Sealing {
     /// How many rows of a day there are in the log.
     async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64>;
 
-    /// Rows of a day of the lights `from <= number < to`, in no order, at most `limit`. Costs a walk over the index entries of
-    /// the day.
+    /// Rows of a day of the lights `from <= number < to`, in no order, at most `limit`. Costs a walk over everything
+    /// of the day.
     async fn hot_rows(
         &self,
         day: Day,
