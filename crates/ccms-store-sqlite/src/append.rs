@@ -1,7 +1,7 @@
 //! Appending to the log: one statement and one flush for a batch, whatever its size.
 //!
-//! Whether a reading is there already is known from memory alone where it is newer than everything its light ever said, as
-//! nearly all are. For the others their light's readings are walked back to that time. What is sealed and gone is not known
+//! Whether a reading is there already is known from memory alone where it is newer than everything its light ever said, or of the
+//! same second with a greater dedupe key, as nearly all are. For the others their light's readings are walked back to that time. What is sealed and gone is not known
 //! again; sealing itself keeps such a reading once.
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -14,6 +14,7 @@ use ccms_store::{Appended, LogPosition, ReadingRow, StoreError, StoreResult};
 
 use crate::columns::Bound;
 use crate::heads::{Head, Heads};
+use crate::recent::Top;
 use crate::{SqliteStore, chain, failed, log, loose};
 
 /// Another process that appends may be met so often.
@@ -129,7 +130,7 @@ impl<'a> Doubtful<'a> {
                 doubtful.loose.push(row);
             }
             let (head, second) = (heads.of(row.light_no), second_of(row));
-            if second <= head.newest {
+            if !head.is_before(row, heads.top(row.light_no, head)) {
                 let (earliest, _) = doubtful.walks.entry(row.light_no).or_insert((second, head));
                 *earliest = second.min(*earliest);
             }
@@ -168,7 +169,7 @@ struct Draft<'a> {
     packed: Vec<&'a ReadingRow>,
     links: Vec<Link>,
     loose: Vec<(i64, &'a ReadingRow)>,
-    heads: HashMap<LightNo, Head>,
+    heads: HashMap<LightNo, (Head, Option<Top>)>,
     end: i64,
 }
 
@@ -185,9 +186,12 @@ impl<'a> Draft<'a> {
         // Of this batch; only made when a light brings something that is not newer than what it brought before.
         let mut inside: Option<HashSet<Key>> = None;
         for row in rows {
-            let mut head = draft.heads.get(&row.light_no).copied().unwrap_or_else(|| heads.of(row.light_no));
+            let (mut head, mut top) = draft.heads.get(&row.light_no).copied().unwrap_or_else(|| {
+                let head = heads.of(row.light_no);
+                (head, heads.top(row.light_no, head))
+            });
             let mut new = !known.contains(&key(row));
-            if is_suspect(row) || second_of(row) <= head.newest || !draft.loose.is_empty() {
+            if is_suspect(row) || !head.is_before(row, top) || !draft.loose.is_empty() {
                 let so_far = || draft.packed.iter().copied().chain(draft.loose.iter().map(|(_, row)| *row));
                 new &= !inside.get_or_insert_with(|| so_far().map(key).collect()).contains(&key(row));
             }
@@ -202,8 +206,9 @@ impl<'a> Draft<'a> {
             if is_suspect(row) {
                 draft.loose.push((draft.end, row));
             } else {
+                top = Top::after(top, head.newest, row);
                 draft.links.push(head.link(draft.end, row));
-                draft.heads.insert(row.light_no, head);
+                draft.heads.insert(row.light_no, (head, top));
                 draft.packed.push(row);
             }
         }
@@ -229,8 +234,11 @@ impl<'a> Draft<'a> {
 
     /// It is on disk: memory says so too. Answers what was stored.
     fn publish(self, heads: &mut Heads) -> Vec<bool> {
-        for (light, head) in self.heads {
+        for (light, (head, top)) in self.heads {
             heads.set(light, head);
+            if let Some(top) = top {
+                heads.recent.set(light, top);
+            }
         }
         heads.odd.extend(self.loose.iter().map(|(_, row)| row.light_no));
         heads.end = self.end;

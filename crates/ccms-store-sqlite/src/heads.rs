@@ -6,6 +6,8 @@ use ccms_block::{Link, second_of};
 use ccms_core::ids::LightNo;
 use ccms_store::ReadingRow;
 
+use crate::recent::{Recent, Top};
+
 /// Lights of one page.
 const PAGE_LIGHTS: usize = 1_024;
 const HEAD_BYTES: usize = 10;
@@ -31,6 +33,12 @@ impl Head {
     fn unpacked(bytes: [u8; HEAD_BYTES]) -> Self {
         let [a, b, c, d, e, f, newest @ ..] = bytes;
         Self { position: i64::from_le_bytes([a, b, c, d, e, f, 0, 0]), newest: u32::from_le_bytes(newest) }
+    }
+
+    /// Whether a reading cannot be there yet: it is of a later second than any, or of the newest with a greater dedupe key than any.
+    pub fn is_before(self, row: &ReadingRow, top: Option<Top>) -> bool {
+        let second = second_of(row);
+        second > self.newest || second == self.newest && top.is_some_and(|top| row.dedupe > top.dedupe)
     }
 
     /// The link of the next reading of this light, at `position`; the head moves on to it.
@@ -62,6 +70,7 @@ pub(crate) struct Heads {
     pub odd: HashSet<LightNo>,
     /// Whether there are loose readings of an earlier release.
     pub old: bool,
+    pub recent: Recent,
     pages: BTreeMap<u32, Page>,
 }
 
@@ -69,6 +78,11 @@ impl Heads {
     pub fn of(&self, light: LightNo) -> Head {
         let (page, place) = place(light);
         self.pages.get(&page).map_or(Head::default(), |p| Head::unpacked(p.heads[place]))
+    }
+
+    /// The greatest dedupe key in the light's newest second, where that is known.
+    pub fn top(&self, light: LightNo, head: Head) -> Option<Top> {
+        self.recent.of(light).filter(|top| top.second == head.newest)
     }
 
     /// The light's last reading is at the head's position now.
@@ -85,6 +99,7 @@ impl Heads {
         if head.position < link.position {
             let newest = head.newest.max(link.newest_before).max(second_of(row));
             self.set(light, Head { position: link.position, newest });
+            self.recent.forget();
         }
     }
 

@@ -9,7 +9,7 @@
 //! - `credentials` how its credentials end; `swap` one for another; `absence` of the server itself
 //! - `curation`    many changes of lights as one
 //! - `append`      to the hot log `energy_parameters`, whose rows are `batches` of readings; `readings` reads it, by the `chain`
-//!   of a light or in order; `hot` is what sealing does to it; `log` and `heads` are what memory knows of it
+//!   of a light or in order; `hot` is what sealing does to it; `log`, `heads` and `recent` are what memory knows of it
 //! - `loose`       readings that are rows of their own; `columns` is one reading as columns, and back
 //! - `sealing`     days leave the log for blocks, and `rollups` is what they came to
 //! - `upkeep`      checks of everything, and a copy while it is in use
@@ -58,6 +58,7 @@ mod open;
 mod orders;
 mod people;
 mod readings;
+mod recent;
 mod rollups;
 mod sealing;
 mod sharing;
