@@ -1,10 +1,16 @@
 //! A cheap HTTP/1.1 client: one kept-alive connection per device, one request at a time on each, nothing parsed that is not
 //! needed. It must cost little, for it shares the machine with what it measures.
+use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use ccms_core::time::UtcMillis;
+use ccms_service::metrics::Stopwatch;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -12,13 +18,27 @@ use tokio::task::JoinSet;
 use crate::cpu::Spent;
 use crate::servers;
 
+/// How long devices send, and the least time between two requests of one; without it the next follows the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    pub length: Duration,
+    pub every: Duration,
+}
+
 /// Requests that were answered in a time, and what they cost the servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
+    /// Answered with 200.
     pub ok: u64,
     pub refused: u64,
+    /// Of the refused those that were a 503 with `Retry-After`.
+    pub told_when: u64,
     /// Connections that ended before the time was over.
     pub cut: u64,
+    /// How long the answers took: half of them at most, 99 of 100, all.
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
     seconds: f64,
     spent_us: f64,
 }
@@ -32,6 +52,18 @@ impl Load {
         self.ok as f64 / self.seconds
     }
 }
+
+/// What became of requests, while they are sent.
+struct Tally {
+    ok: u64,
+    refused: u64,
+    told_when: u64,
+    cut: u64,
+    took_us: Histogram<u64>,
+}
+
+/// Longer than that nothing takes before it is given up.
+const LONGEST_US: u64 = 120_000_000;
 
 /// Stands in for a token before there is one, and for servers that do not look.
 const PLACEHOLDER: &str = "none";
@@ -53,12 +85,15 @@ struct Device {
     /// The number of the last status that was sent, and those that a 200 covered.
     seq: u32,
     acknowledged: Vec<u32>,
+    /// To be sent next, where it is made beforehand.
+    prepared: Option<Vec<u8>>,
 }
 
 impl Driver {
-    pub async fn connect(server: SocketAddr, connections: usize) -> anyhow::Result<Self> {
+    /// Devices numbered from `first` on.
+    pub async fn connect(server: SocketAddr, first: u32, connections: usize) -> anyhow::Result<Self> {
         let mut devices = Vec::with_capacity(connections);
-        for n in 0..connections {
+        for n in (first..).take(connections) {
             let socket = TcpStream::connect(server).await.context("connecting")?;
             socket.set_nodelay(true)?;
             let id = format!("{NAMED}{n:08}");
@@ -69,6 +104,7 @@ impl Driver {
                 answer: Vec::new(),
                 seq: 0,
                 acknowledged: Vec::new(),
+                prepared: None,
             });
         }
         Ok(Self(devices))
@@ -91,7 +127,7 @@ impl Driver {
                 device.id
             );
             let request = device.post("configure", &body);
-            ensure!(device.exchange(&request).await? == 200, "a device was not let in");
+            ensure!(device.exchange(&request).await?.status == 200, "a device was not let in");
             let answer: serde_json::Value = serde_json::from_slice(device.body())?;
             device.token = answer["device_token"].as_str().context("no token came")?.to_owned();
         }
@@ -99,20 +135,42 @@ impl Driver {
     }
 
     pub async fn statuses(&mut self, length: Duration) -> anyhow::Result<Load> {
-        self.run(length, |device| {
+        self.statuses_at(Work { length, every: Duration::ZERO }).await
+    }
+
+    pub async fn statuses_at(&mut self, work: Work) -> anyhow::Result<Load> {
+        self.run(work, |device| {
             device.seq += 1;
             let body = status(&device.id, device.seq, servers::clock().now());
-            device.post("status", &body)
+            Some(device.post("status", &body))
         })
         .await
     }
 
     pub async fn polls(&mut self, length: Duration) -> anyhow::Result<Load> {
-        self.run(length, |device| {
+        self.polls_at(Work { length, every: Duration::ZERO }).await
+    }
+
+    pub async fn polls_at(&mut self, work: Work) -> anyhow::Result<Load> {
+        self.run(work, |device| {
             let Device { id, token, .. } = device;
-            format!("GET /api/device/{id}/commands HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n")
+            let head = format!("GET /api/device/{id}/commands HTTP/1.1\r\nhost: bench\r\n");
+            Some(format!("{head}authorization: Bearer {token}\r\n\r\n").into_bytes())
         })
         .await
+    }
+
+    /// Every device sends once what it measured every 30 s until now; also the size of a packed body.
+    pub async fn sync_once(&mut self, readings: usize) -> anyhow::Result<(Load, usize)> {
+        let now = servers::clock().now();
+        let mut size = 0;
+        for device in &mut self.0 {
+            let request = device.sync(readings, now)?;
+            size = request.len();
+            device.prepared = Some(request);
+        }
+        let work = Work { length: Duration::from_secs(600), every: Duration::ZERO };
+        Ok((self.run(work, |device| device.prepared.take()).await?, size))
     }
 
     /// Device and number of every status that a 200 covered.
@@ -120,41 +178,69 @@ impl Driver {
         self.0.iter().flat_map(|d| d.acknowledged.iter().map(|seq| (number(&d.id), i64::from(*seq))))
     }
 
-    /// All devices at once, each as fast as it is answered, and no longer than its connection lives.
-    async fn run(&mut self, length: Duration, next: fn(&mut Device) -> String) -> anyhow::Result<Load> {
+    /// All devices at once, until the time is over or `next` has nothing more, and no longer than the connection lives.
+    async fn run(&mut self, work: Work, next: fn(&mut Device) -> Option<Vec<u8>>) -> anyhow::Result<Load> {
+        let Work { length, every } = work;
+        let tally = Arc::new(Mutex::new(Tally::new()?));
         let (before, started) = (Spent::now()?, servers::clock().now());
         let mut running = JoinSet::new();
-        for mut device in self.0.drain(..) {
+        let all = self.0.len() as u32;
+        for (n, mut device) in (0..).zip(self.0.drain(..)) {
+            let tally = tally.clone();
             running.spawn(async move {
-                let (mut ok, mut refused, mut cut) = (0_u64, 0_u64, 0_u64);
+                // Those that have a rhythm do not begin it together.
+                tokio::time::sleep(every * n / all.max(1)).await;
                 while servers::clock().now().since(started) < length.as_millis() as i64 {
-                    let (last, request) = (device.seq, next(&mut device));
-                    let Ok(status) = device.exchange(&request).await else {
-                        cut += 1;
+                    let (last, watch) = (device.seq, Stopwatch::start());
+                    let Some(request) = next(&mut device) else { break };
+                    let answer = device.exchange(&request).await;
+                    let took = watch.elapsed();
+                    if device.seq > last && answer.as_ref().is_ok_and(|a| a.status == 200) {
+                        device.acknowledged.push(device.seq);
+                    }
+                    let goes_on = tally.lock().unwrap_or_else(PoisonError::into_inner).note(answer, took);
+                    if !goes_on {
                         break;
-                    };
-                    if status == 200 {
-                        ok += 1;
-                        if device.seq > last {
-                            device.acknowledged.push(device.seq);
-                        }
-                    } else {
-                        refused += 1;
+                    }
+                    if took < every {
+                        tokio::time::sleep(every - took).await;
                     }
                 }
-                (device, ok, refused, cut)
+                device
             });
         }
-        let (mut ok, mut refused, mut cut) = (0, 0, 0);
         while let Some(done) = running.join_next().await {
-            let (device, accepted, rest, lost) = done?;
-            self.0.push(device);
-            ok += accepted;
-            refused += rest;
-            cut += lost;
+            self.0.push(done?);
         }
         let spent_us = Spent::now()?.since_us(&before);
-        Ok(Load { ok, refused, cut, seconds: servers::clock().now().since(started) as f64 / 1000.0, spent_us })
+        let seconds = servers::clock().now().since(started) as f64 / 1000.0;
+        let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let Tally { ok, refused, told_when, cut, took_us } = &*tally;
+        let (ok, refused, told_when, cut) = (*ok, *refused, *told_when, *cut);
+        let ms = |share| took_us.value_at_quantile(share) as f64 / 1e3;
+        let (p50_ms, p99_ms, max_ms) = (ms(0.5), ms(0.99), ms(1.0));
+        Ok(Load { ok, refused, told_when, cut, p50_ms, p99_ms, max_ms, seconds, spent_us })
+    }
+}
+
+impl Tally {
+    fn new() -> anyhow::Result<Self> {
+        let took_us = Histogram::new_with_bounds(1, LONGEST_US, 3)?;
+        Ok(Self { ok: 0, refused: 0, told_when: 0, cut: 0, took_us })
+    }
+
+    /// Whether the connection is still good.
+    fn note(&mut self, answer: anyhow::Result<Answer>, took: Duration) -> bool {
+        let Ok(answer) = answer else {
+            self.cut += 1;
+            return false;
+        };
+        self.took_us.saturating_record(took.as_micros() as u64);
+        let taken = answer.status == 200;
+        self.ok += u64::from(taken);
+        self.refused += u64::from(!taken);
+        self.told_when += u64::from(answer.status == 503 && answer.retry_after);
+        true
     }
 }
 
@@ -165,19 +251,51 @@ pub fn status(id: &str, seq: u32, now: UtcMillis) -> String {
     )
 }
 
+/// What matters of an answer.
+struct Answer {
+    status: u16,
+    retry_after: bool,
+}
+
 impl Device {
-    fn post(&self, verb: &str, body: &str) -> String {
+    fn post(&self, verb: &str, body: &str) -> Vec<u8> {
+        let mut request = self.head(verb, body.len(), "").into_bytes();
+        request.extend_from_slice(body.as_bytes());
+        request
+    }
+
+    fn head(&self, verb: &str, length: usize, more: &str) -> String {
         let Self { id, token, .. } = self;
-        let length = body.len();
         format!(
-            "POST /api/device/{id}/{verb} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n\
-             authorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST /api/device/{id}/{verb} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{more}\
+             authorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
         )
     }
 
-    /// Sends a request and reads the whole answer; its status.
-    async fn exchange(&mut self, request: &str) -> anyhow::Result<u16> {
-        self.socket.write_all(request.as_bytes()).await?;
+    fn sync(&self, readings: usize, now: UtcMillis) -> anyhow::Result<Vec<u8>> {
+        let readings: Vec<_> = (1..=readings as i64)
+            .rev()
+            .map(|back| {
+                let at = UtcMillis(now.0 - back * 30_000);
+                serde_json::json!({
+                    "status": "on", "brightness": 85, "battery": 95, "temperature": 40.0 + (back % 40) as f64 / 10.0,
+                    "voltage": 228.0 + (back % 23) as f64 / 10.0, "current": 0.45, "power": 103.7,
+                    "cumulative_kwh": 1245.6 - back as f64 / 1000.0, "timestamp": at.to_string(),
+                })
+            })
+            .collect();
+        let body = serde_json::json!({ "device_id": self.id, "readings": readings }).to_string();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+        packed.write_all(body.as_bytes())?;
+        let packed = packed.finish()?;
+        let mut request = self.head("sync", packed.len(), "content-encoding: gzip\r\n").into_bytes();
+        request.extend_from_slice(&packed);
+        Ok(request)
+    }
+
+    /// Sends a request and reads the whole answer.
+    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+        self.socket.write_all(request).await?;
         self.answer.clear();
         loop {
             if self.socket.read_buf(&mut self.answer).await? == 0 {
@@ -185,10 +303,11 @@ impl Device {
             }
             let Some(head) = head_length(&self.answer) else { continue };
             let text = std::str::from_utf8(&self.answer[..head])?;
-            let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.context("an answer without length")?.trim().parse()?;
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+            let length: usize = field("content-length: ").context("an answer without length")?.trim().parse()?;
             if self.answer.len() >= head + length {
-                return text.get(9..12).and_then(|s| s.parse().ok()).context("no status");
+                let status = text.get(9..12).and_then(|s| s.parse().ok()).context("no status")?;
+                return Ok(Answer { status, retry_after: status != 200 && field("retry-after: ").is_some() });
             }
         }
     }

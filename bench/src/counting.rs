@@ -1,6 +1,7 @@
-//! A store that counts the calls made to it and passes them on.
+//! A store that counts the calls made to it and passes them on; its disk may be a slow one.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use ccms_store::delegate_store;
 
@@ -8,6 +9,8 @@ pub struct Counting {
     inner: Arc<dyn Store>,
     all: AtomicU64,
     appends: AtomicU64,
+    /// What every append takes on top of what it takes.
+    commit: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +21,8 @@ pub struct Calls {
 }
 
 impl Counting {
-    pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, all: AtomicU64::new(0), appends: AtomicU64::new(0) }
+    pub fn new(inner: Arc<dyn Store>, commit: Duration) -> Self {
+        Self { inner, all: AtomicU64::new(0), appends: AtomicU64::new(0), commit }
     }
 
     pub fn calls(&self) -> Calls {
@@ -37,6 +40,9 @@ delegate_store! { Counting {
     async fn append_readings(&self, rows: &[ReadingRow]) -> StoreResult<Appended> {
         self.all.fetch_add(1, Relaxed);
         self.appends.fetch_add(1, Relaxed);
+        if !self.commit.is_zero() {
+            tokio::time::sleep(self.commit).await;
+        }
         self.inner.append_readings(rows).await
     }
 

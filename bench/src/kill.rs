@@ -7,24 +7,27 @@ use ccms_store_postgres::PostgresStore;
 use ccms_store_sqlite::SqliteStore;
 
 use crate::client::Driver;
+use crate::ledger;
 use crate::process::{Process, is_whole};
-use crate::stored;
+use crate::report::{Bar, part, row};
 
 const ROUNDS: u32 = 50;
 const LENGTH: Duration = Duration::from_millis(700);
 const CONNECTIONS: usize = 512;
-const READY_MAX: Duration = Duration::from_secs(3);
+const READY_MAX_MS: f64 = 3_000.0;
 
 /// On SQLite, and on an empty PostgreSQL database when one is named.
 pub async fn measure(smoke: bool, postgres: Option<&str>) -> anyhow::Result<()> {
     let (rounds, connections) = if smoke { (2, 32) } else { (ROUNDS, CONNECTIONS) };
-    println!("\nkilled (SIGKILL) {rounds} times while {connections} connections report as fast as they are answered");
+    part(&format!(
+        "killed (SIGKILL) {rounds} times while {connections} connections report as fast as they are answered"
+    ));
     let folder = tempfile::tempdir()?;
     let sqlite = format!("sqlite://{}", folder.path().join("ccms.db").display());
     for url in std::iter::once(sqlite.as_str()).chain(postgres) {
         let engine = url.split(':').next().unwrap_or_default();
         let mut server = Process::start(folder.path(), url)?;
-        let mut driver = Driver::connect(server.address, connections).await?;
+        let mut driver = Driver::connect(server.address, 0, connections).await?;
         driver.enrol().await?;
         let (mut slowest, mut acknowledged) = (Duration::ZERO, 0);
         for _ in 0..rounds {
@@ -46,20 +49,16 @@ pub async fn measure(smoke: bool, postgres: Option<&str>) -> anyhow::Result<()> 
         } else {
             Box::new(PostgresStore::connect(url).await.context("the database that was named")?)
         };
-        let found = stored(&*store, &driver).await?;
+        let found = ledger::look_up(&*store, &driver).await?;
         store.close().await;
-        let whole = is_whole(folder.path(), url)?;
-        let held = found.missing == 0 && found.twice == 0 && whole && slowest <= READY_MAX && after.ok > 0;
-        println!(
-            "{engine:<12}{} acknowledged, {} of them missing, {} twice; verify: {}; ready after {} ms at most   bar: 0, 0, whole, {} ms: {}",
-            acknowledged + after.ok,
-            found.missing,
-            found.twice,
-            if whole { "whole" } else { "NOT whole" },
-            slowest.as_millis(),
-            READY_MAX.as_millis(),
-            if held { "held" } else { "NOT held" }
-        );
+        let broken = !is_whole(folder.path(), url)?;
+        let row = |what: &str, figure: f64, unit, bar| row(&format!("{engine}: {what}"), figure, unit, bar);
+        row("statuses acknowledged", (acknowledged + after.ok) as f64, "", Bar::None);
+        row("of them missing", found.missing as f64, "", Bar::AtMost(0.0));
+        row("of them there twice", found.twice as f64, "", Bar::AtMost(0.0));
+        row("faults that `ccms verify` ends with", f64::from(u8::from(broken)), "", Bar::AtMost(0.0));
+        row("ready again after, at most", slowest.as_secs_f64() * 1e3, "ms", Bar::AtMost(READY_MAX_MS));
+        anyhow::ensure!(after.ok > 0, "nothing was taken after the last start");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The product as it ships, and the bare servers it is compared with, all on one runtime.
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::{Path, State};
@@ -16,6 +17,7 @@ use ccms_service::clock::Clock;
 use ccms_service::keys::MasterKey;
 use ccms_service::settings::EnrolmentMode;
 use ccms_store::{DynStore, ReadingRow};
+use ccms_store_postgres::PostgresStore;
 use ccms_store_sqlite::SqliteStore;
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
@@ -31,23 +33,36 @@ pub const fn clock() -> Clock {
     Clock::system(0)
 }
 
-pub struct Servers {
-    pub product: SocketAddr,
-    /// `POST` any path: the JSON comes back. `GET` any path: a word.
-    pub bare: SocketAddr,
-    /// Every status its own INSERT and commit, by the same store; nobody is authenticated.
-    pub naive: SocketAddr,
-    pub product_store: DynStore,
-    pub naive_store: DynStore,
+/// What the product's readings are stored on.
+#[derive(Debug, Clone)]
+pub enum Disk {
+    Real,
+    /// SQLite whose commits take so long, behind a queue that is so short.
+    Slow {
+        commit: Duration,
+        queue: usize,
+    },
+    /// A PostgreSQL database.
+    Postgres(String),
+}
+
+/// The product, without limits that a generator could meet.
+pub struct Product {
+    pub address: SocketAddr,
+    pub store: DynStore,
     counting: Arc<Counting>,
     ccms: Ccms,
     stop: CancellationToken,
     _data: tempfile::TempDir,
 }
 
-impl Servers {
-    pub async fn start(runtime: &Runtime) -> anyhow::Result<Self> {
-        runtime.spawn(start()).await.context("starting the servers")?
+impl Product {
+    pub async fn start(runtime: &Runtime, disk: Disk) -> anyhow::Result<Self> {
+        runtime.spawn(start(disk)).await.context("starting the product")?
+    }
+
+    pub fn checkpoint_every_s() -> i64 {
+        Config::default().settings().intake.checkpoint_every_s
     }
 
     pub fn calls(&self) -> Calls {
@@ -57,13 +72,35 @@ impl Servers {
     pub async fn stop(self) {
         self.stop.cancel();
         self.ccms.stop().await;
-        self.naive_store.close().await;
     }
 }
 
-async fn start() -> anyhow::Result<Servers> {
+/// What the product is compared with.
+pub struct Bases {
+    /// `POST` any path: the JSON comes back. `GET` any path: a word.
+    pub bare: SocketAddr,
+    /// Every status its own INSERT and commit, by the same store; nobody is authenticated.
+    pub naive: SocketAddr,
+    pub store: DynStore,
+    _data: tempfile::TempDir,
+}
+
+impl Bases {
+    pub async fn start(runtime: &Runtime) -> anyhow::Result<Self> {
+        runtime.spawn(start_bases()).await.context("starting the bases")?
+    }
+
+    pub async fn stop(self) {
+        self.store.close().await;
+    }
+}
+
+async fn open(data: &tempfile::TempDir) -> anyhow::Result<SqliteStore> {
+    Ok(SqliteStore::open(&format!("sqlite://{}", data.path().join("ccms.db").display())).await?)
+}
+
+async fn start(disk: Disk) -> anyhow::Result<Product> {
     let data = tempfile::tempdir()?;
-    let open = async |name: &str| SqliteStore::open(&format!("sqlite://{}", data.path().join(name).display())).await;
     let mut config = Config::default();
     config.enrolment.mode = EnrolmentMode::Open;
     // Every request is counted against its device's share and the fleet's, as in service, and none of them is used up.
@@ -72,27 +109,38 @@ async fn start() -> anyhow::Result<Servers> {
     config.limits.fleet_per_device_per_second = UNREACHABLE_PER_SECOND;
     // As in service, so that the price of its logging is in the figures.
     config.log.level = "info".into();
+    let mut commit = Duration::ZERO;
+    if let Disk::Slow { commit: slow, queue } = disk {
+        (commit, config.limits.intake_queue_requests) = (slow, queue);
+    }
     ccms::log::init(&config);
 
-    let counting = Arc::new(Counting::new(Arc::new(open("product.db").await?)));
-    let product_store: DynStore = counting.clone();
-    let ccms = Ccms::start(config.settings(), clock(), product_store.clone(), &MasterKey::random()).await?;
+    let inner: DynStore = match &disk {
+        Disk::Postgres(url) => Arc::new(PostgresStore::connect(url).await.context("the database that was named")?),
+        Disk::Real | Disk::Slow { .. } => Arc::new(open(&data).await?),
+    };
+    let counting = Arc::new(Counting::new(inner, commit));
+    let store: DynStore = counting.clone();
+    let ccms = Ccms::start(config.settings(), clock(), store.clone(), &MasterKey::random()).await?;
     let stop = CancellationToken::new();
     // Without its upkeep the recorder would keep every duration.
     tokio::spawn(ccms::metrics::serve(None, ccms.clone(), stop.clone()));
     let leptos = LeptosOptions::builder().output_name("ccms").build();
     let router = ccms::router::build(&config, &ccms, leptos, stop.clone());
-    let (listener, product) = listen().await?;
+    let (listener, address) = listen().await?;
     let (limits, ends) = (config.limits.clone(), stop.clone());
     tokio::spawn(async move { ccms::listener::serve(listener, router, &limits, ends).await });
+    Ok(Product { address, store, counting, ccms, stop, _data: data })
+}
 
+async fn start_bases() -> anyhow::Result<Bases> {
+    let data = tempfile::tempdir()?;
     let echo = |Json(value): Json<serde_json::Value>| async move { Json(value) };
     let bare = serve(Router::new().route("/{*path}", post(echo).get(|| async { "nothing" }))).await?;
-
-    let naive_store: DynStore = Arc::new(open("naive.db").await?);
-    let router = Router::new().route("/api/device/{id}/status", post(insert)).with_state(naive_store.clone());
+    let store: DynStore = Arc::new(open(&data).await?);
+    let router = Router::new().route("/api/device/{id}/status", post(insert)).with_state(store.clone());
     let naive = serve(router.route("/healthz", get(|| async { "ok" }))).await?;
-    Ok(Servers { product, bare, naive, product_store, naive_store, counting, ccms, stop, _data: data })
+    Ok(Bases { bare, naive, store, _data: data })
 }
 
 async fn listen() -> anyhow::Result<(TcpListener, SocketAddr)> {

@@ -9,47 +9,42 @@ use ccms_core::time::UtcMillis;
 use ccms_core::wire::configure::ConfigureRequest;
 use ccms_core::wire::status;
 use ccms_service::clock::Clock;
+use ccms_service::keys::MasterKey;
 use ccms_service::settings::{EnrolmentMode, Limits, Settings};
 use ccms_service::{Ccms, Evidence, TokenUse};
 use ccms_store_sqlite::SqliteStore;
 use tokio::task::JoinSet;
 
 use crate::process::Process;
+use crate::report::{Bar, part, row};
 
-const LIGHTS: u32 = 100_000;
+pub const LIGHTS: u32 = 100_000;
 const TIMES: usize = 5;
 /// Devices that come at the same time.
 const AT_ONCE: usize = 256;
 
 pub async fn measure(smoke: bool) -> anyhow::Result<()> {
     let lights = if smoke { 200 } else { LIGHTS };
-    println!(
-        "\nfrom the start of the process to its first 200, and what it holds in memory then; SQLite, the slowest of {TIMES}"
-    );
+    part(&format!(
+        "from the start of the process to its first 200, and what it holds in memory then; SQLite, the slowest of {TIMES}"
+    ));
+    let ms = |took: Duration| took.as_secs_f64() * 1e3;
     let (new, _) = started(None)?;
-    print("the first start ever", new, None);
+    row("never started before", ms(new), "ms", Bar::None);
     let empty = tempfile::tempdir()?;
     started(Some(empty.path()))?;
     let (nothing, bare_bytes) = started(Some(empty.path()))?;
-    print("nothing in it", nothing, Some(Duration::from_millis(50)));
-    println!("    {:.1} MB of memory   bar 25 MB", bare_bytes as f64 / 1e6);
+    row("nothing in it", ms(nothing), "ms", Bar::AtMost(50.0));
+    row("nothing in it: memory", bare_bytes as f64 / 1e6, "MB", Bar::AtMost(25.0));
     let city = tempfile::tempdir()?;
     fill(city.path(), lights).await?;
     let (full, bytes) = started(Some(city.path()))?;
-    print(&format!("{lights} lights, checkpoint and a status of each behind it"), full, Some(Duration::from_secs(1)));
+    let what = format!("{lights} lights, checkpoint and a status of each behind it");
+    row(&what, ms(full), "ms", Bar::AtMost(1_000.0));
+    row(&format!("{lights} lights: memory"), bytes as f64 / 1e6, "MB", Bar::None);
     let each = bytes.saturating_sub(bare_bytes) as f64 / f64::from(lights);
-    println!(
-        "    {:.1} MB of memory, {each:.0} bytes for each light (with what starting needed)   bar 400",
-        bytes as f64 / 1e6
-    );
+    row(&format!("{lights} lights: memory of each, with what starting needed"), each, "bytes", Bar::None);
     Ok(())
-}
-
-fn print(what: &str, took: Duration, bar: Option<Duration>) {
-    let says = bar.map_or(String::new(), |bar| {
-        format!("bar {} ms: {}", bar.as_millis(), if took <= bar { "held" } else { "NOT held" })
-    });
-    println!("{what:<60}{:>8.1} ms   {says}", took.as_secs_f64() * 1e3);
 }
 
 /// The slowest start, and the memory held after it; in new folders when none is named.
@@ -65,7 +60,7 @@ fn started(folder: Option<&Path>) -> anyhow::Result<(Duration, u64)> {
     Ok((slowest, bytes))
 }
 
-fn url(folder: &Path) -> String {
+pub fn url(folder: &Path) -> String {
     format!("sqlite://{}", folder.join("ccms.db").display())
 }
 
@@ -74,11 +69,26 @@ async fn fill(folder: &Path, lights: u32) -> anyhow::Result<()> {
     // The keys that the process will use.
     drop(Process::start(folder, &url(folder))?);
     let store = Arc::new(SqliteStore::open(&url(folder)).await?);
+    let ccms = Ccms::start(settings(), Clock::system(0), store, &MasterKey::random()).await?;
+    let tokens = enrol(&ccms, lights).await?;
+    report_all(&ccms, &tokens, 0).await?;
+    ccms.checkpoint().await;
+    report_all(&ccms, &tokens, 1).await?;
+    ccms.stop().await;
+    Ok(())
+}
+
+/// Anybody may come, and often.
+pub fn settings() -> Settings {
     let limits = Limits { fleet_per_device_per_second: 1e6, ..Limits::default() };
-    let settings =
-        Settings { enrolment: EnrolmentMode::Open, limits, new_lights_every_s: 86_400, ..Settings::default() };
-    let master = ccms_service::keys::MasterKey::random();
-    let ccms = Ccms::start(settings, Clock::system(0), store, &master).await?;
+    Settings { enrolment: EnrolmentMode::Open, limits, new_lights_every_s: 86_400, ..Settings::default() }
+}
+
+/// A controller, and what it says who it is with.
+type Enrolled = (DeviceId, String);
+
+/// So many lights, each with a controller.
+pub async fn enrol(ccms: &Ccms, lights: u32) -> anyhow::Result<Vec<Enrolled>> {
     let mut tokens = Vec::new();
     let mut coming = JoinSet::new();
     for n in 0..lights {
@@ -102,23 +112,22 @@ async fn fill(folder: &Path, lights: u32) -> anyhow::Result<()> {
     while let Some(came) = coming.join_next().await {
         tokens.push(came??);
     }
-    for round in 0..2 {
-        let mut reporting = JoinSet::new();
-        for (id, token) in &tokens {
-            if reporting.len() >= AT_ONCE {
-                reporting.join_next().await.context("one reported")???;
-            }
-            let (ccms, id, token) = (ccms.clone(), id.clone(), token.clone());
-            reporting.spawn(async move { report(&ccms, &id, &token, round).await });
+    Ok(tokens)
+}
+
+/// Each of them reports.
+pub async fn report_all(ccms: &Ccms, tokens: &[Enrolled], seq: u32) -> anyhow::Result<()> {
+    let mut reporting = JoinSet::new();
+    for (id, token) in tokens {
+        if reporting.len() >= AT_ONCE {
+            reporting.join_next().await.context("one reported")???;
         }
-        while let Some(reported) = reporting.join_next().await {
-            reported??;
-        }
-        if round == 0 {
-            ccms.checkpoint().await;
-        }
+        let (ccms, id, token) = (ccms.clone(), id.clone(), token.clone());
+        reporting.spawn(async move { report(&ccms, &id, &token, seq).await });
     }
-    ccms.stop().await;
+    while let Some(reported) = reporting.join_next().await {
+        reported??;
+    }
     Ok(())
 }
 

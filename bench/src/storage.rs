@@ -18,6 +18,7 @@ use ccms_store::{AuditEntry, Curated, DynStore, NewDevice, ReadingRow, Store};
 use ccms_store_sqlite::SqliteStore;
 
 use crate::cpu::Spent;
+use crate::report::{Bar, part, row};
 
 /// 2025-12-17T00:00:00Z.
 pub const MIDNIGHT: UtcMillis = UtcMillis(1_765_929_600_000);
@@ -39,25 +40,23 @@ struct Cost {
 
 /// Runs where the servers run, so that its work is counted.
 pub async fn measure(smoke: bool) -> anyhow::Result<()> {
-    println!(
-        "\na day of readings of the simulator's lamps on disk, SQLite, {BATCH} in a batch; bytes and CPU us of each reading"
-    );
-    println!(
-        "{:<12}{:>10}{:>8}{:>10}{:>11}{:>9}{:>9}{:>16}",
-        "lights", "readings", "hot B", "written B", "append us", "sealed B", "seal us", "unpack a day us"
-    );
+    part(&format!("a day of readings of the simulator's lamps on disk, SQLite, {BATCH} in a batch; of each reading"));
+    let mut hot = Vec::new();
     for lights in if smoke { [2, 4] } else { [50, 1_000] } {
         let cost = day_of(lights, if smoke { 2 } else { 24 }).await?;
-        println!(
-            "{lights:<12}{:>10}{:>8.1}{:>10.0}{:>11.2}{:>9.2}{:>9.2}{:>16.0}",
-            cost.readings,
-            cost.hot_bytes,
-            cost.written_bytes,
-            cost.append_us,
-            cost.sealed_bytes,
-            cost.seal_us,
-            cost.day_us
-        );
+        let row = |what: &str, figure, unit, bar| row(&format!("{lights} lights: {what}"), figure, unit, bar);
+        row("readings", cost.readings as f64, "", Bar::None);
+        row("in the hot log with its index", cost.hot_bytes, "bytes", Bar::AtMost(75.0));
+        row("appending it", cost.append_us, "CPU us", Bar::None);
+        row("sealed", cost.sealed_bytes, "bytes", Bar::AtMost(6.0));
+        row("sealing it", cost.seal_us, "CPU us", Bar::None);
+        row("unpacking a light's day", cost.day_us, "CPU us", Bar::None);
+        row("sent to storage until it is in the log", cost.written_bytes, "bytes", Bar::AtMost(250.0));
+        hot.push(cost.hot_bytes);
+    }
+    if let [few, many] = hot[..] {
+        let change = 100.0 * (many / few - 1.0).abs();
+        row("change of the hot log's bytes from few lights to many", change, "%", Bar::AtMost(10.0));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use ccms_service::{Ccms, Who};
 use ccms_store::{Day, DynStore, ReadingRow, Role, RolledDay, Rollups, SealedDay};
 use ccms_store_sqlite::SqliteStore;
 
+use crate::report::{Bar, part, row};
 use crate::storage::{MIDNIGHT, STEP_S, Street, register};
 
 /// Lamps whose day is simulated.
@@ -51,13 +52,13 @@ pub async fn measure(smoke: bool) -> anyhow::Result<()> {
     let readings = fill(&store, &size).await?;
     let took = started.elapsed();
     let bytes = std::fs::metadata(&file)?.len();
-    println!(
-        "\n{} lights, {} days in quarters of an hour, {readings} readings in blocks: {:.2} GB, written in {:.0} s, SQLite",
-        size.lights,
-        size.days,
-        bytes as f64 / 1e9,
-        took.as_secs_f64()
-    );
+    part(&format!(
+        "{} lights, {} days in quarters of an hour, {readings} readings in blocks, SQLite",
+        size.lights, size.days
+    ));
+    row("on disk", bytes as f64 / 1e9, "GB", Bar::None);
+    row("written in", took.as_secs_f64(), "s", Bar::None);
+    row("readings", readings as f64, "", Bar::None);
 
     let end = UtcMillis(MIDNIGHT.0 + i64::from(size.days) * DAY_MS);
     let dynamic: DynStore = store;
@@ -66,7 +67,6 @@ pub async fn measure(smoke: bool) -> anyhow::Result<()> {
     let who = Who::person("bench", Role::Admin, None);
     let may = who.may_view().map_err(|e| anyhow::anyhow!("{e}"))?;
     let mut chance = Chance::new(11);
-    println!("{:<58}{:>10}{:>10}{:>10}", "", "p50 ms", "p99 ms", "bar ms");
 
     let (mut raw, mut sums) = (Vec::new(), Vec::new());
     for _ in 0..size.asked {
@@ -83,8 +83,8 @@ pub async fn measure(smoke: bool) -> anyhow::Result<()> {
         sums.push(started.elapsed());
         anyhow::ensure!(quarters.len() == 96, "{} quarters", quarters.len());
     }
-    print("a light's day, every reading", raw, Some(5.0));
-    print("a light's day in quarters of an hour", sums, Some(5.0));
+    print("a light's day, every reading", raw, 5.0);
+    print("a light's day in quarters of an hour", sums, 5.0);
 
     for (what, cut, grouping) in [
         ("a month of the city, one sum", Cut::Month, Grouping::City),
@@ -101,7 +101,7 @@ pub async fn measure(smoke: bool) -> anyhow::Result<()> {
             took.push(started.elapsed());
             anyhow::ensure!(page.used.iter().any(|u| u.energy_kwh.is_some_and(|kwh| kwh > 0.0)), "no energy");
         }
-        print(what, took, Some(1_000.0));
+        print(what, took, 1_000.0);
     }
     ccms.stop().await;
     Ok(())
@@ -115,15 +115,11 @@ fn refused(error: ccms_service::ServiceError) -> anyhow::Error {
     anyhow::anyhow!("{error}")
 }
 
-fn print(what: &str, mut took: Vec<Duration>, bar_ms: Option<f64>) {
+fn print(what: &str, mut took: Vec<Duration>, bar_ms: f64) {
     took.sort_unstable();
     let at = |part: f64| took[((took.len() - 1) as f64 * part).round() as usize].as_secs_f64() * 1000.0;
-    println!(
-        "{what:<58}{:>10.1}{:>10.1}{:>10}",
-        at(0.5),
-        at(0.99),
-        bar_ms.map_or(String::new(), |b| format!("{b:.0}"))
-    );
+    row(&format!("{what}: half of the answers after"), at(0.5), "ms", Bar::None);
+    row(&format!("{what}: 99 of 100 after"), at(0.99), "ms", Bar::AtMost(bar_ms));
 }
 
 /// Writes what the city keeps; how many readings that is.
