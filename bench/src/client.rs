@@ -10,60 +10,13 @@ use ccms_core::time::UtcMillis;
 use ccms_service::metrics::Stopwatch;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::cpu::Spent;
+use crate::load::{Answer, Load, Tally, Work};
 use crate::servers;
-
-/// How long devices send, and the least time between two requests of one; without it the next follows the answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Work {
-    pub length: Duration,
-    pub every: Duration,
-}
-
-/// Requests that were answered in a time, and what they cost the servers.
-#[derive(Debug, Clone, Copy)]
-pub struct Load {
-    /// Answered with 200.
-    pub ok: u64,
-    pub refused: u64,
-    /// Of the refused those that were a 503 with `Retry-After`.
-    pub told_when: u64,
-    /// Connections that ended before the time was over.
-    pub cut: u64,
-    /// How long the answers took: half of them at most, 99 of 100, all.
-    pub p50_ms: f64,
-    pub p99_ms: f64,
-    pub max_ms: f64,
-    seconds: f64,
-    spent_us: f64,
-}
-
-impl Load {
-    pub fn cpu_us(&self) -> f64 {
-        self.spent_us / self.ok.max(1) as f64
-    }
-
-    pub fn per_second(&self) -> f64 {
-        self.ok as f64 / self.seconds
-    }
-}
-
-/// What became of requests, while they are sent.
-struct Tally {
-    ok: u64,
-    refused: u64,
-    told_when: u64,
-    cut: u64,
-    took_us: Histogram<u64>,
-}
-
-/// Longer than that nothing takes before it is given up.
-const LONGEST_US: u64 = 120_000_000;
 
 /// Stands in for a token before there is one, and for servers that do not look.
 const PLACEHOLDER: &str = "none";
@@ -215,32 +168,7 @@ impl Driver {
         let spent_us = Spent::now()?.since_us(&before);
         let seconds = servers::clock().now().since(started) as f64 / 1000.0;
         let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let Tally { ok, refused, told_when, cut, took_us } = &*tally;
-        let (ok, refused, told_when, cut) = (*ok, *refused, *told_when, *cut);
-        let ms = |share| took_us.value_at_quantile(share) as f64 / 1e3;
-        let (p50_ms, p99_ms, max_ms) = (ms(0.5), ms(0.99), ms(1.0));
-        Ok(Load { ok, refused, told_when, cut, p50_ms, p99_ms, max_ms, seconds, spent_us })
-    }
-}
-
-impl Tally {
-    fn new() -> anyhow::Result<Self> {
-        let took_us = Histogram::new_with_bounds(1, LONGEST_US, 3)?;
-        Ok(Self { ok: 0, refused: 0, told_when: 0, cut: 0, took_us })
-    }
-
-    /// Whether the connection is still good.
-    fn note(&mut self, answer: anyhow::Result<Answer>, took: Duration) -> bool {
-        let Ok(answer) = answer else {
-            self.cut += 1;
-            return false;
-        };
-        self.took_us.saturating_record(took.as_micros() as u64);
-        let taken = answer.status == 200;
-        self.ok += u64::from(taken);
-        self.refused += u64::from(!taken);
-        self.told_when += u64::from(answer.status == 503 && answer.retry_after);
-        true
+        Ok(tally.load(seconds, spent_us))
     }
 }
 
@@ -249,12 +177,6 @@ pub fn status(id: &str, seq: u32, now: UtcMillis) -> String {
     format!(
         r#"{{"device_id":"{id}","timestamp":"{now}","seq":{seq},"status":{{"power_state":"on","brightness":85,"temperature_celsius":42.5,"battery_percentage":95,"gsm_signal_strength":82,"uptime_seconds":86400,"error_flags":[]}},"energy":{{"voltage":230.5,"current":0.45,"power_watts":103.7,"frequency":50.0,"cumulative_kwh":1245.6}}}}"#
     )
-}
-
-/// What matters of an answer.
-struct Answer {
-    status: u16,
-    retry_after: bool,
 }
 
 impl Device {

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::client::{Driver, Load};
+use crate::client::Driver;
 use crate::ledger;
+use crate::load::Load;
 use crate::report::{Bar, median, part, row};
 use crate::servers::{Bases, Disk, Product};
 

@@ -6,6 +6,7 @@
 //!
 //! - [`servers`]  the product as it ships, and the bare servers it is compared with
 //! - [`client`]   a cheap keep-alive HTTP client, one connection per device
+//! - [`load`]     what became of its requests, and what they cost
 //! - [`ledger`]   whether what was acknowledged is in the log
 //! - [`counting`] a store that counts the calls made to it, and may be slow
 //! - [`process`]  the server as a process of its own
@@ -20,6 +21,7 @@ mod engines;
 mod http;
 mod kill;
 mod ledger;
+mod load;
 mod overload;
 mod process;
 mod report;

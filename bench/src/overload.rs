@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::client::{Driver, Work};
+use crate::client::Driver;
+use crate::load::Work;
 use crate::process::resident_bytes_of;
 use crate::report::{Bar, part, row};
 use crate::servers::{Disk, Product};

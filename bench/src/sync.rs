@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::client::{Driver, Load};
+use crate::client::Driver;
+use crate::load::Load;
 use crate::report::{Bar, median, part, row};
 use crate::servers::{Disk, Product};
 
