@@ -1,8 +1,8 @@
 //! Appending to the log: one statement and one flush for a batch, whatever its size.
 //!
-//! Whether a reading is there already is known from memory alone where it is newer than everything its light ever said, or of the
-//! same second with a greater dedupe key, as nearly all are. For the others their light's readings are walked back to that time. What is sealed and gone is not known
-//! again; sealing itself keeps such a reading once.
+//! Whether a reading is there already is mostly known from memory alone: it is newer than everything its light ever said, or fills
+//! a gap that is known ([`Past::lacks`]). For the others their light's readings are walked back to that time. What is sealed and
+//! gone is not known again; sealing itself keeps such a reading once.
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -14,7 +14,7 @@ use ccms_store::{Appended, LogPosition, ReadingRow, StoreError, StoreResult};
 
 use crate::columns::Bound;
 use crate::heads::{Head, Heads};
-use crate::recent::Top;
+use crate::recent::Past;
 use crate::{SqliteStore, chain, failed, log, loose};
 
 /// Another process that appends may be met so often.
@@ -129,8 +129,9 @@ impl<'a> Doubtful<'a> {
             if heads.old || is_suspect(row) || heads.odd.contains(&row.light_no) {
                 doubtful.loose.push(row);
             }
-            let (head, second) = (heads.of(row.light_no), second_of(row));
-            if !head.is_before(row, heads.top(row.light_no, head)) {
+            let past = heads.past(row.light_no);
+            if !past.lacks(row) {
+                let (head, second) = (past.head, second_of(row));
                 let (earliest, _) = doubtful.walks.entry(row.light_no).or_insert((second, head));
                 *earliest = second.min(*earliest);
             }
@@ -169,7 +170,7 @@ struct Draft<'a> {
     packed: Vec<&'a ReadingRow>,
     links: Vec<Link>,
     loose: Vec<(i64, &'a ReadingRow)>,
-    heads: HashMap<LightNo, (Head, Option<Top>)>,
+    heads: HashMap<LightNo, Past>,
     end: i64,
 }
 
@@ -186,12 +187,9 @@ impl<'a> Draft<'a> {
         // Of this batch; only made when a light brings something that is not newer than what it brought before.
         let mut inside: Option<HashSet<Key>> = None;
         for row in rows {
-            let (mut head, mut top) = draft.heads.get(&row.light_no).copied().unwrap_or_else(|| {
-                let head = heads.of(row.light_no);
-                (head, heads.top(row.light_no, head))
-            });
+            let mut past = draft.heads.get(&row.light_no).copied().unwrap_or_else(|| heads.past(row.light_no));
             let mut new = !known.contains(&key(row));
-            if is_suspect(row) || !head.is_before(row, top) || !draft.loose.is_empty() {
+            if is_suspect(row) || !past.lacks(row) || !draft.loose.is_empty() {
                 let so_far = || draft.packed.iter().copied().chain(draft.loose.iter().map(|(_, row)| *row));
                 new &= !inside.get_or_insert_with(|| so_far().map(key).collect()).contains(&key(row));
             }
@@ -206,9 +204,8 @@ impl<'a> Draft<'a> {
             if is_suspect(row) {
                 draft.loose.push((draft.end, row));
             } else {
-                top = Top::after(top, head.newest, row);
-                draft.links.push(head.link(draft.end, row));
-                draft.heads.insert(row.light_no, (head, top));
+                draft.links.push(past.add(draft.end, row));
+                draft.heads.insert(row.light_no, past);
                 draft.packed.push(row);
             }
         }
@@ -234,11 +231,9 @@ impl<'a> Draft<'a> {
 
     /// It is on disk: memory says so too. Answers what was stored.
     fn publish(self, heads: &mut Heads) -> Vec<bool> {
-        for (light, (head, top)) in self.heads {
-            heads.set(light, head);
-            if let Some(top) = top {
-                heads.recent.set(light, top);
-            }
+        for (light, past) in self.heads {
+            heads.set(light, past.head);
+            heads.recent.set(light, past);
         }
         heads.odd.extend(self.loose.iter().map(|(_, row)| row.light_no));
         heads.end = self.end;

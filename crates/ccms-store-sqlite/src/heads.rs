@@ -6,7 +6,7 @@ use ccms_block::{Link, second_of};
 use ccms_core::ids::LightNo;
 use ccms_store::ReadingRow;
 
-use crate::recent::{Recent, Top};
+use crate::recent::{Past, Recent};
 
 /// Lights of one page.
 const PAGE_LIGHTS: usize = 1_024;
@@ -33,12 +33,6 @@ impl Head {
     fn unpacked(bytes: [u8; HEAD_BYTES]) -> Self {
         let [a, b, c, d, e, f, newest @ ..] = bytes;
         Self { position: i64::from_le_bytes([a, b, c, d, e, f, 0, 0]), newest: u32::from_le_bytes(newest) }
-    }
-
-    /// Whether a reading cannot be there yet: it is of a later second than any, or of the newest with a greater dedupe key than any.
-    pub fn is_before(self, row: &ReadingRow, top: Option<Top>) -> bool {
-        let second = second_of(row);
-        second > self.newest || second == self.newest && top.is_some_and(|top| row.dedupe > top.dedupe)
     }
 
     /// The link of the next reading of this light, at `position`; the head moves on to it.
@@ -80,9 +74,8 @@ impl Heads {
         self.pages.get(&page).map_or(Head::default(), |p| Head::unpacked(p.heads[place]))
     }
 
-    /// The greatest dedupe key in the light's newest second, where that is known.
-    pub fn top(&self, light: LightNo, head: Head) -> Option<Top> {
-        self.recent.of(light).filter(|top| top.second == head.newest)
+    pub fn past(&self, light: LightNo) -> Past {
+        self.recent.past(light, self.of(light))
     }
 
     /// The light's last reading is at the head's position now.

@@ -1,56 +1,142 @@
-//! What lights said last within one second.
+//! What lights said lately, so far as it tells what they cannot have said before.
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use ccms_block::second_of;
+use ccms_block::{Link, second_of};
 use ccms_core::ids::LightNo;
 use ccms_store::ReadingRow;
 
-/// Lights of one generation of [`Recent`].
-const RECENT_LIGHTS: usize = 8_192;
+use crate::heads::Head;
 
-/// The greatest dedupe key that a light has in its newest second, of lights that reported lately. Whatever is greater is not
-/// there yet: devices count seconds, and one that reports twice within one would otherwise be looked up on disk.
-#[derive(Debug, Default)]
+/// Lights of one generation of [`Lately`].
+const LIGHTS: usize = 8_192;
+/// And of those that were away: all of a city, after a power cut.
+const LIGHTS_AWAY: usize = 65_536;
+/// A light that was silent for so many seconds has measured meanwhile, and will tell.
+const AWAY_S: u32 = 60;
+
+/// What is known of lights that reported lately.
+#[derive(Debug)]
 pub(crate) struct Recent {
-    young: HashMap<LightNo, Top>,
-    old: HashMap<LightNo, Top>,
+    tops: Lately<Top>,
+    gaps: Lately<Gap>,
 }
 
-/// No reading of this second has a greater dedupe key.
+/// No reading of this second has a greater dedupe key. Devices count seconds: one that reports twice within one would otherwise be
+/// looked up on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Top {
     pub second: u32,
     pub dedupe: i64,
 }
 
-impl Top {
-    /// With one more reading of a light whose newest second was `newest`.
-    pub fn after(top: Option<Self>, newest: u32, row: &ReadingRow) -> Option<Self> {
+/// There is no reading after the one second and before the other. What a light measured without network arrives in between, the
+/// oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    after: u32,
+    before: u32,
+}
+
+/// What is known of one light's readings without a look at the disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past {
+    pub head: Head,
+    pub top: Option<Top>,
+    pub gap: Option<Gap>,
+}
+
+impl Past {
+    /// Whether a reading cannot be there yet. Readings whose clock is suspect are not known of here.
+    pub fn lacks(&self, row: &ReadingRow) -> bool {
         let second = second_of(row);
-        match second.cmp(&newest) {
-            Ordering::Greater => Some(Self { second, dedupe: row.dedupe }),
-            Ordering::Equal => top.map(|top| Self { dedupe: top.dedupe.max(row.dedupe), ..top }),
-            Ordering::Less => top,
+        match second.cmp(&self.head.newest) {
+            Ordering::Greater => true,
+            Ordering::Equal => self.top.is_some_and(|top| row.dedupe > top.dedupe),
+            Ordering::Less => self.gap.is_some_and(|gap| gap.after < second && second < gap.before),
         }
+    }
+
+    /// A reading is stored at `position`.
+    pub fn add(&mut self, position: i64, row: &ReadingRow) -> Link {
+        let (second, newest) = (second_of(row), self.head.newest);
+        match second.cmp(&newest) {
+            Ordering::Greater => {
+                self.top = Some(Top { second, dedupe: row.dedupe });
+                if second - newest > AWAY_S {
+                    self.gap = Some(Gap { after: newest, before: second });
+                }
+            }
+            Ordering::Equal => {
+                self.top = self.top.map(|top| Top { dedupe: top.dedupe.max(row.dedupe), ..top });
+            }
+            Ordering::Less => {
+                self.gap = self.gap.map(|gap| match second < gap.before {
+                    true => Gap { after: gap.after.max(second), ..gap },
+                    false => gap,
+                });
+            }
+        }
+        self.head.link(position, row)
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { tops: Lately::of(LIGHTS), gaps: Lately::of(LIGHTS_AWAY) }
     }
 }
 
 impl Recent {
-    pub fn of(&self, light: LightNo) -> Option<Top> {
-        self.young.get(&light).or_else(|| self.old.get(&light)).copied()
+    pub fn past(&self, light: LightNo, head: Head) -> Past {
+        let top = self.tops.get(light).filter(|top| top.second == head.newest);
+        Past { head, top, gap: self.gaps.get(light) }
     }
 
-    pub fn set(&mut self, light: LightNo, top: Top) {
-        if self.young.len() >= RECENT_LIGHTS {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
+    pub fn set(&mut self, light: LightNo, past: Past) {
+        if let Some(top) = past.top {
+            self.tops.set(light, top);
         }
-        self.young.insert(light, top);
+        if let Some(gap) = past.gap
+            && self.gaps.get(light) != Some(gap)
+        {
+            self.gaps.set(light, gap);
+        }
     }
 
     /// Readings were stored that it does not know of.
     pub fn forget(&mut self) {
+        self.tops.clear();
+        self.gaps.clear();
+    }
+}
+
+/// What was said of lights last, of so many at least and of twice as many at most.
+#[derive(Debug)]
+struct Lately<T> {
+    lights: usize,
+    young: HashMap<LightNo, T>,
+    old: HashMap<LightNo, T>,
+}
+
+impl<T: Copy> Lately<T> {
+    fn of(lights: usize) -> Self {
+        Self { lights, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    fn get(&self, light: LightNo) -> Option<T> {
+        self.young.get(&light).or_else(|| self.old.get(&light)).copied()
+    }
+
+    fn set(&mut self, light: LightNo, says: T) {
+        if self.young.len() >= self.lights {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        self.young.insert(light, says);
+    }
+
+    fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
     }
@@ -71,35 +157,47 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_key_is_that_of_the_newest_second() {
-        let second = second_of(&row(100, 0));
-        let top = Top::after(None, second - 30, &row(100, 5));
-        assert_eq!(top, Some(Top { second, dedupe: 5 }));
-        let top = Top::after(top, second, &row(100, 3));
-        assert_eq!(top, Some(Top { second, dedupe: 5 }));
-        let top = Top::after(top, second, &row(100, 9));
-        assert_eq!(top, Some(Top { second, dedupe: 9 }));
-        assert_eq!(Top::after(top, second, &row(70, 11)), top, "a late one says nothing of this second");
-        assert_eq!(Top::after(None, second, &row(100, 9)), None, "what was before in this second is not known");
+    fn within_the_newest_second_the_greater_key_is_new() {
+        let mut past = Past { head: Head::default(), top: None, gap: None };
+        past.add(1, &row(100, 5));
+        assert!(past.lacks(&row(101, 0)) && past.lacks(&row(100, 6)));
+        assert!(!past.lacks(&row(100, 5)) && !past.lacks(&row(100, 4)));
+        past.add(2, &row(100, 9));
+        past.add(3, &row(100, 3));
+        assert!(!past.lacks(&row(100, 8)) && past.lacks(&row(100, 10)));
+        past.top = None;
+        assert!(!past.lacks(&row(100, 10)), "what was before in this second is not known");
+        past.add(4, &row(100, 11));
+        assert!(!past.lacks(&row(100, 12)));
+    }
+
+    #[test]
+    fn what_a_light_measured_while_it_was_away_is_new_from_the_oldest_on() {
+        let mut past = Past { head: Head::default(), top: None, gap: None };
+        past.add(1, &row(1_000, 1));
+        past.add(2, &row(5_000, 1));
+        past.add(3, &row(5_030, 1));
+        assert!(past.lacks(&row(1_001, 1)) && past.lacks(&row(4_999, 1)), "the gap outlives the next report");
+        for second in [1_000, 5_000, 5_010, 5_030] {
+            assert!(!past.lacks(&row(second, 1)), "{second}: at or beyond the ends");
+        }
+        past.add(4, &row(5_010, 1));
+        assert!(past.lacks(&row(1_001, 1)), "what is beyond the gap does not close it");
+        past.add(5, &row(1_030, 1));
+        assert!(past.lacks(&row(1_060, 1)) && !past.lacks(&row(1_030, 1)) && !past.lacks(&row(1_010, 1)));
     }
 
     #[test]
     fn it_remembers_those_that_reported_lately_and_no_more() {
-        let mut recent = Recent::default();
-        let top = Top { second: 7, dedupe: 1 };
-        for n in 0..3 * RECENT_LIGHTS as u32 {
-            recent.set(LightNo(n), top);
+        let mut lately = Lately::of(10);
+        for n in 0..35 {
+            lately.set(LightNo(n), n);
         }
-        assert!(recent.young.len() + recent.old.len() <= 2 * RECENT_LIGHTS);
-        assert_eq!(recent.of(LightNo(3 * RECENT_LIGHTS as u32 - 1)), Some(top));
-        assert_eq!(recent.of(LightNo(0)), None);
-        recent.set(LightNo(2 * RECENT_LIGHTS as u32 - 1), Top { dedupe: 2, ..top });
-        assert_eq!(
-            recent.of(LightNo(2 * RECENT_LIGHTS as u32 - 1)).map(|t| t.dedupe),
-            Some(2),
-            "the later word counts"
-        );
-        recent.forget();
-        assert_eq!(recent.of(LightNo(3 * RECENT_LIGHTS as u32 - 1)), None);
+        assert!(lately.young.len() + lately.old.len() <= 20);
+        assert_eq!((lately.get(LightNo(34)), lately.get(LightNo(0))), (Some(34), None));
+        lately.set(LightNo(25), 99);
+        assert_eq!(lately.get(LightNo(25)), Some(99), "the later word counts");
+        lately.clear();
+        assert_eq!(lately.get(LightNo(34)), None);
     }
 }
