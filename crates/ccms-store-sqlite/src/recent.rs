@@ -8,8 +8,8 @@ use ccms_store::ReadingRow;
 
 use crate::heads::Head;
 
-/// Lights of one generation of [`Lately`].
-const LIGHTS: usize = 8_192;
+/// Lights of one generation of [`Lately`]: those of the last second and more, and what a table of 1,024 places holds.
+const LIGHTS: usize = 896;
 /// And of those that were away: all of a city, after a power cut.
 const LIGHTS_AWAY: usize = 65_536;
 /// A light that was silent for so many seconds has measured meanwhile, and will tell.
@@ -63,7 +63,8 @@ impl Past {
         match second.cmp(&newest) {
             Ordering::Greater => {
                 self.top = Some(Top { second, dedupe: row.dedupe });
-                if second - newest > AWAY_S {
+                // One that never said anything has nothing to tell.
+                if newest > 0 && second - newest > AWAY_S {
                     self.gap = Some(Gap { after: newest, before: second });
                 }
             }
