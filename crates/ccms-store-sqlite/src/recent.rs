@@ -122,7 +122,9 @@ struct Lately<T> {
 
 impl<T: Copy> Lately<T> {
     fn of(lights: usize) -> Self {
-        Self { lights, young: HashMap::new(), old: HashMap::new() }
+        // From the start on what a second needs, so that it does not grow with a fleet.
+        let table = || HashMap::with_capacity(lights.min(LIGHTS));
+        Self { lights, young: table(), old: table() }
     }
 
     fn get(&self, light: LightNo) -> Option<T> {
