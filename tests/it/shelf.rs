@@ -44,7 +44,7 @@ impl Plug {
     fn pass(&self) -> Result<()> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let count_down = |left: i64| (left >= 0).then_some((left - 1).max(0));
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0) {
+        if self.left.try_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0) {
             return Err(Error::Generic { store: "test", source: "no space left on device".into() });
         }
         Ok(())

@@ -80,7 +80,7 @@ impl Watched {
             return Err(StoreError::broken("the test lost a flush"));
         }
         let count_down = |left: i64| (left >= 0).then_some((left - 1).max(0));
-        let spent = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0);
+        let spent = self.left.try_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0);
         if spent || self.failing.load(Ordering::SeqCst) {
             Err(StoreError::unavailable("the test pulled the plug"))
         } else {

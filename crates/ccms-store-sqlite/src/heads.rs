@@ -98,8 +98,8 @@ impl Heads {
 
     pub fn load_page(&mut self, page: u32, body: &[u8]) {
         let loaded = self.pages.entry(page).or_insert_with(Page::empty);
-        for (head, bytes) in loaded.heads.iter_mut().zip(body.chunks_exact(HEAD_BYTES)) {
-            head.copy_from_slice(bytes);
+        for (head, bytes) in loaded.heads.iter_mut().zip(body.as_chunks::<HEAD_BYTES>().0) {
+            *head = *bytes;
         }
     }
 
