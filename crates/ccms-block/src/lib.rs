@@ -10,6 +10,7 @@
 //! - [`encode`] and [`decode`]  the readings of one light, in the order they were given
 //! - `column`                   one column of numbers, some of which may be missing
 //! - [`encode_batch`] and [`decode_batch`]  readings of many lights as they arrived, for the log; `narrow` is one column of it
+//! - [`encode_states`] and [`decode_states`]  the latest states of some lights, for the checkpoint
 //! - `frame`                    version, checksum and number of rows around the columns
 //!
 //! Beside its readings a day is kept as what its quarters of an hour came to, which stays when the readings go:
@@ -24,11 +25,13 @@ mod narrow;
 mod quarter;
 mod rollup;
 mod series;
+mod states;
 
 pub use batch::{Link, Linked, decode_batch, encode_batch, second, second_of};
 pub use block::{READINGS_MAX, decode, encode};
 pub use quarter::{Ledger, Measured, QUARTER_S, Quarter, Spread, Sum, Tally, Value, quarter_of, quarters};
 pub use rollup::{decode_ledger, decode_measured, encode_quarters};
+pub use states::{decode_states, encode_states};
 
 /// Why a block cannot be read or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

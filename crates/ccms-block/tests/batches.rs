@@ -1,10 +1,10 @@
 //! Batches: what goes in comes out, for all lights or some; what is damaged is never a wrong reading.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-use ccms_block::{Link, decode_batch, encode_batch, second, second_of};
+use ccms_block::{Link, decode_batch, decode_states, encode_batch, encode_states, second, second_of};
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
-use ccms_store::ReadingRow;
+use ccms_store::{CheckpointRow, ReadingRow};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -103,6 +103,40 @@ proptest! {
     fn later_is_never_an_earlier_second(a in any::<i64>(), b in any::<i64>()) {
         prop_assert!(second(UtcMillis(a.min(b))) <= second(UtcMillis(a.max(b))));
         prop_assert!(second(UtcMillis(a)) > 0);
+    }
+}
+
+/// Some lights that said something, and some that never did.
+fn states() -> impl Strategy<Value = Vec<CheckpointRow>> {
+    let state = (any::<u32>(), any::<i64>(), any::<u32>(), of(row())).prop_map(|(light, at, promised, latest)| {
+        let light_no = LightNo(light);
+        let latest = latest.map(|row| ReadingRow { light_no, ..row });
+        CheckpointRow { light_no, last_contact: UtcMillis(at), promised_interval_s: promised, latest }
+    });
+    prop::collection::vec(state, 0..40)
+}
+
+proptest! {
+    #[test]
+    fn states_come_out_as_they_went_in(states in states()) {
+        prop_assert_eq!(decode_states(&encode_states(&states).unwrap()).unwrap(), states);
+    }
+
+    #[test]
+    fn damaged_states_are_an_error(states in states(), place in any::<prop::sample::Index>(), bit in 0..8) {
+        let mut body = encode_states(&states).unwrap();
+        let at = place.index(body.len());
+        prop_assert!(decode_states(&body[..at]).is_err(), "cut off");
+        body[at] ^= 1_u8 << bit;
+        prop_assert!(decode_states(&body).is_err());
+    }
+
+    #[test]
+    fn any_states_with_the_right_checksum_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut states = vec![1];
+        states.extend(crc32fast::hash(&bytes).to_le_bytes());
+        states.extend(&bytes);
+        let _ = decode_states(&states);
     }
 }
 

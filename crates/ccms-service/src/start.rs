@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use ccms_core::ids::LightNo;
-use ccms_store::{DeviceState, DynStore, LogPosition, ReadingRow, StoreResult};
+use ccms_store::{DeviceState, DynStore, LogPosition, ReadingRow, StoreError, StoreResult};
 use governor::clock::MonotonicClock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -139,12 +139,16 @@ struct Rebuilt {
 
 async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     let mut state = State::default();
-    // All at once: each is as long as the fleet, and most of the time of a start.
-    let (devices, lights, (saved, rows)) = tokio::try_join!(store.devices(), store.lights(), store.checkpoint())?;
+    // All at once, each on a task of its own: they are as long as the fleet, and most of the time of a start. What has come is put
+    // into memory while the next is still read.
+    let devices = aside(store, |store| async move { store.devices().await });
+    let lights = aside(store, |store| async move { store.lights().await });
+    let states = aside(store, |store| async move { store.checkpoint().await });
     // Who merely asked to be let in has no place in memory: anybody can ask, and what asked in vain is forgotten again.
-    let (pending, known): (Vec<_>, Vec<_>) = devices.into_iter().partition(|d| d.state == DeviceState::Pending);
+    let (pending, known): (Vec<_>, Vec<_>) = devices.await?.into_iter().partition(|d| d.state == DeviceState::Pending);
     known.into_iter().for_each(|d| state.put_device(d));
-    lights.into_iter().for_each(|l| state.put_light(l));
+    lights.await?.into_iter().for_each(|l| state.put_light(l));
+    let (saved, rows) = states.await?;
     let mut position = saved;
     let key = |row: &ReadingRow| (row.reading.reported_at, row.dedupe, row.received_at);
     let restored: HashMap<LightNo, _> =
@@ -174,4 +178,13 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     state.drifted(now);
     state.take_touched();
     Ok(Rebuilt { state, saved, position, pending: u32::try_from(pending.len()).unwrap_or(u32::MAX) })
+}
+
+/// Reads on a task of its own; the answer is waited for later.
+fn aside<T: Send + 'static, F: Future<Output = StoreResult<T>> + Send + 'static>(
+    store: &DynStore,
+    read: impl FnOnce(DynStore) -> F,
+) -> impl Future<Output = StoreResult<T>> {
+    let reading = tokio::spawn(read(store.clone()));
+    async move { reading.await.map_err(StoreError::unavailable)? }
 }

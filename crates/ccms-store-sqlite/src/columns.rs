@@ -1,4 +1,4 @@
-//! One reading as columns, and back. `loose_readings` and `light_state` share these.
+//! One reading as columns, and back. `loose_readings` and `light_state` share these, which an earlier release wrote.
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
@@ -61,11 +61,6 @@ pub(crate) fn bind<'q>(query: Bound<'q>, row: &ReadingRow) -> Bound<'q> {
         .bind(r.energy_wh)
         .bind(error_flags_json(&r.error_flags))
         .bind(r.flags.0)
-}
-
-/// The same columns without a reading.
-pub(crate) fn bind_nothing(query: Bound<'_>) -> Bound<'_> {
-    (0..COUNT).fold(query, |query, _| query.bind(None::<i64>))
 }
 
 fn error_flags_json(flags: &[Box<str>]) -> Option<String> {

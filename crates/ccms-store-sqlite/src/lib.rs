@@ -13,7 +13,7 @@
 //! - `loose`       readings that are rows of their own; `columns` is one reading as columns, and back
 //! - `sealing`     days leave the log for blocks, and `rollups` is what they came to
 //! - `upkeep`      checks of everything, and a copy while it is in use
-//! - `checkpoint`  the latest state of every light
+//! - `checkpoint`  the latest state of every light, as `states` in packed pages
 //! - `uploads`     log texts, unreadable messages, firmware reports
 //! - `alerts`      what is wrong
 //! - `commands`    commands and their changes of state; `orders` gives them and takes them back
@@ -21,7 +21,6 @@
 //! - `archive`     days whose readings are in files
 //! - `audit`       who did what, chained
 //! - `failure`     which errors end the trust in the file
-//! - `bulk`        inserts of many rows, the only statements that are not checked when this crate is compiled
 //!
 //! Every change runs in `BEGIN IMMEDIATE` on the one writer connection: a transaction that reads first and writes later
 //! would fail at once, whatever `busy_timeout` says, when another one wrote in between.
@@ -39,7 +38,6 @@ mod append;
 mod archive;
 mod audit;
 mod batches;
-mod bulk;
 mod chain;
 mod checkpoint;
 mod columns;
@@ -62,6 +60,7 @@ mod recent;
 mod rollups;
 mod sealing;
 mod sharing;
+mod states;
 mod swap;
 mod upkeep;
 mod uploads;
