@@ -30,8 +30,8 @@ const STUCK_GRACE: Duration = Duration::from_secs(90);
 /// The part of the cap that goes at once: of those we wait for, and of those that wait for nothing.
 const AWAITED_CUT_AT_ONCE: usize = 4;
 const IDLE_CUT_AT_ONCE: usize = 64;
-/// HTTP/1 ends idle connections by itself; those of HTTP/2 are asked to leave this much later.
-const IDLE_SLACK: Duration = Duration::from_secs(1);
+/// A connection that is asked to leave because it idles has so long to do so.
+const LEAVING_MAX: Duration = Duration::from_secs(2);
 
 pub(crate) struct Connections {
     max: usize,
@@ -130,7 +130,8 @@ impl Connections {
         self.clock.elapsed()
     }
 
-    /// Cuts what has taken too long for its first head, and asks what idles too long to leave.
+    /// Cuts what has taken too long for its first head, and asks what idles too long, or takes as long for a further one, to
+    /// leave. One look at all of them twice a second costs less than a timer that every request sets anew.
     pub fn sweep(&self, now: Duration, head: Duration, closing: bool) {
         let open = self.lock();
         let tight = closing || open.len() * 100 > self.max * TIGHT_PERCENT;
@@ -140,8 +141,8 @@ impl Connections {
             if doing == Doing::Greeting && age >= greeting_max {
                 self.slow.increment(1);
                 connection.tell(Word::Cut);
-            } else if doing == Doing::Idle && age >= head + IDLE_SLACK {
-                connection.tell(Word::Leave);
+            } else if doing == Doing::Idle && age >= head {
+                connection.tell(if age < head + LEAVING_MAX { Word::Leave } else { Word::Cut });
             }
         }
     }

@@ -74,7 +74,7 @@ impl Entrance {
         let head = Duration::from_secs(self.limits.header_read_seconds.max(1));
         let drain = Duration::from_secs(self.limits.drain_seconds);
         let connections = Connections::new(self.name, descriptors::connections_max(self.limits.connections));
-        let (http1, http2) = protocols(head);
+        let (http1, http2) = protocols();
         let hall = Arc::new(Hall { entrance: self, site: site.into(), http1, http2 });
         let tasks = TaskTracker::new();
         let mut looks = interval(LOOK_EVERY);
@@ -129,9 +129,10 @@ impl Entrance {
 
 type Protocol = auto::Builder<TokioExecutor>;
 
-fn protocols(head: Duration) -> (Protocol, Protocol) {
+fn protocols() -> (Protocol, Protocol) {
     let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http1.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
+    // How long a head may take is seen to by `Connections::sweep`: a timer here would be set anew by every request.
+    http1.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
     http2
         .http2()

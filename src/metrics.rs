@@ -98,17 +98,28 @@ impl Default for HttpMetrics {
 }
 
 /// What is counted of one route, for whoever answers it without the layer.
-pub(crate) struct Series(Arc<Route>);
+pub(crate) struct Series {
+    route: Arc<Route>,
+    /// Of the method that was first answered with 200: nearly all are of this one.
+    usual: OnceLock<(&'static str, Counter)>,
+}
 
 impl Series {
     pub fn answered(&self, method: &'static str, status: StatusCode, took: Duration) {
-        self.0.answered(method, status, took);
+        if status == StatusCode::OK {
+            let (usual, counter) = self.usual.get_or_init(|| (method, self.route.counter(method, status)));
+            if *usual == method {
+                self.route.duration.record(took.as_secs_f64());
+                return counter.increment(1);
+            }
+        }
+        self.route.answered(method, status, took);
     }
 }
 
 impl HttpMetrics {
     pub(crate) fn series(&self, template: &str) -> Series {
-        Series(self.route(template))
+        Series { route: self.route(template), usual: OnceLock::new() }
     }
 
     /// A request is under way until this is dropped.
@@ -130,13 +141,16 @@ impl HttpMetrics {
 impl Route {
     fn answered(&self, method: &'static str, status: StatusCode, took: Duration) {
         self.duration.record(took.as_secs_f64());
+        self.counter(method, status).increment(1);
+    }
+
+    fn counter(&self, method: &'static str, status: StatusCode) -> Counter {
         if let Some(known) = self.requests.read().unwrap_or_else(PoisonError::into_inner).get(&(method, status)) {
-            return known.increment(1);
+            return known.clone();
         }
         let labels = [("route", self.name.clone()), ("method", method.into()), ("status", status.as_str().to_owned())];
-        let counter = counter!(REQUESTS, &labels);
-        counter.increment(1);
-        self.requests.write().unwrap_or_else(PoisonError::into_inner).insert((method, status), counter);
+        let new = counter!(REQUESTS, &labels);
+        self.requests.write().unwrap_or_else(PoisonError::into_inner).entry((method, status)).or_insert(new).clone()
     }
 }
 

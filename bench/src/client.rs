@@ -100,6 +100,17 @@ impl Driver {
         .await
     }
 
+    /// Every device says one thing, which it measured so long ago.
+    pub async fn status_of(&mut self, ago: Duration) -> anyhow::Result<()> {
+        let then = servers::clock().now().0 - ago.as_millis() as i64;
+        for device in &mut self.0 {
+            device.seq += 1;
+            let request = device.post("status", &status(&device.id, device.seq, UtcMillis(then)));
+            ensure!(device.exchange(&request).await?.status == 200, "a status was not taken");
+        }
+        Ok(())
+    }
+
     pub async fn polls(&mut self, length: Duration) -> anyhow::Result<Load> {
         self.polls_at(Work { length, every: Duration::ZERO }).await
     }

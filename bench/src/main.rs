@@ -10,11 +10,13 @@
 //! - [`ledger`]   whether what was acknowledged is in the log
 //! - [`counting`] a store that counts the calls made to it, and may be slow
 //! - [`process`]  the server as a process of its own
+//! - [`cores`]    the generator on a core of its own
 //! - [`cpu`]      processor time of every thread but the generator's
 //! - [`report`]   a line for each figure, and the file of `--out`
 //!
 //! The parts, in this order: [`http`], [`tail`], [`sync`], [`engines`], [`overload`], [`storage`], [`snapshot`], [`start`], [`kill`], [`years`].
 mod client;
+mod cores;
 mod counting;
 mod cpu;
 mod engines;
@@ -40,6 +42,8 @@ use anyhow::Context;
 use ccms::cli::{Cli, Command};
 use clap::{Parser, ValueEnum};
 use tokio::runtime::{Builder, Runtime};
+
+use crate::cores::{Place, move_to};
 
 /// Benchmarks of CCMS, each beside a base measured in the same run.
 #[derive(Debug, Clone, Parser)]
@@ -84,7 +88,15 @@ fn main() -> anyhow::Result<()> {
         return serve();
     }
     let options = Options::parse();
+    move_to(Place::Anywhere);
     let serving = Builder::new_multi_thread().thread_name("server").enable_all().build().context("a runtime")?;
+    // For what is compared by the processor time of a request.
+    let apart = Builder::new_multi_thread()
+        .thread_name("server")
+        .on_thread_start(|| move_to(Place::Servers))
+        .enable_all()
+        .build()
+        .context("a runtime")?;
     let generating = std::thread::Builder::new().name(cpu::GENERATOR.into()).spawn(move || -> anyhow::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build().context("a runtime")?;
         if let Some(path) = &options.out {
@@ -93,29 +105,33 @@ fn main() -> anyhow::Result<()> {
                 Options { postgres: options.postgres.as_ref().map(|_| "named".into()), out: None, ..options.clone() };
             report::write_to(path, &format!("{shown:?}"))?;
         }
-        runtime.block_on(measure(&options, &serving))?;
+        runtime.block_on(measure(&options, &serving, &apart))?;
         serving.shutdown_timeout(Duration::from_secs(10));
+        apart.shutdown_timeout(Duration::from_secs(10));
         Ok(())
     })?;
     generating.join().map_err(|_| anyhow::anyhow!("the generator panicked"))?
 }
 
 /// What is not about requests runs where the servers run, so that its work is counted.
-async fn measure(options: &Options, serving: &Runtime) -> anyhow::Result<()> {
+async fn measure(options: &Options, serving: &Runtime, apart: &Runtime) -> anyhow::Result<()> {
     let Options { smoke, postgres, only, profile, .. } = options;
     let (smoke, postgres) = (*smoke, postgres.as_deref());
     let connections = options.connections.unwrap_or(if smoke { 64 } else { 512 }).max(1);
     if let Some(kind) = profile {
-        return http::profile(kind, connections, serving).await;
+        move_to(Place::Generator);
+        return http::profile(kind, connections, apart).await;
     }
     for part in Part::value_variants() {
         if !only.is_empty() && !only.contains(part) {
             continue;
         }
+        let is_apart = matches!(part, Part::Http | Part::Tail | Part::Sync);
+        move_to(if is_apart { Place::Generator } else { Place::Anywhere });
         match part {
-            Part::Http => http::measure(smoke, connections, serving).await?,
-            Part::Tail => tail::measure(smoke, connections, serving).await?,
-            Part::Sync => sync::measure(smoke, connections, serving).await?,
+            Part::Http => http::measure(smoke, connections, apart).await?,
+            Part::Tail => tail::measure(smoke, connections, apart).await?,
+            Part::Sync => sync::measure(smoke, connections, apart).await?,
             Part::Engines => {
                 if let Some(postgres) = postgres {
                     engines::measure(smoke, connections, serving, postgres).await?;

@@ -10,6 +10,8 @@ use crate::servers::{Disk, Product};
 
 /// Three hours of them.
 const READINGS: usize = 360;
+/// When the network went.
+const BEFORE: Duration = Duration::from_secs(4 * 3_600);
 const ROUNDS: u32 = 5;
 const LENGTH: Duration = Duration::from_secs(3);
 const SMOKE_LENGTH: Duration = Duration::from_millis(250);
@@ -17,13 +19,14 @@ const SMOKE_LENGTH: Duration = Duration::from_millis(250);
 pub async fn measure(smoke: bool, connections: usize, serving: &Runtime) -> anyhow::Result<()> {
     let (rounds, length) = if smoke { (1, SMOKE_LENGTH) } else { (ROUNDS, LENGTH) };
     part(&format!(
-        "{rounds} x {connections} devices come back: each reports, and then sends {READINGS} readings at once (gzip)"
+        "{rounds} x {connections} devices come back after hours: each reports, and then sends {READINGS} readings at once (gzip)"
     ));
     let product = Product::start(serving, Disk::Real).await?;
     let (mut single, mut synced, mut bytes) = (Vec::new(), Vec::new(), 0);
     for round in 0..rounds {
         let mut driver = Driver::connect(product.address, round * connections as u32, connections).await?;
         driver.enrol().await?;
+        driver.status_of(BEFORE).await?;
         single.push(driver.statuses(length).await?);
         let (load, sent) = driver.sync_once(READINGS).await?;
         anyhow::ensure!(load.ok == connections as u64, "{} of {connections} syncs were taken", load.ok);

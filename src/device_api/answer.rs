@@ -1,6 +1,7 @@
 //! Every answer of a device route goes out through here.
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use ccms_core::wire::envelope::ErrorCode;
 use ccms_service::{Refusal, metrics};
 use serde::Serialize;
@@ -30,8 +31,10 @@ pub(super) fn after_panic(_: Box<dyn std::any::Any + Send>) -> Response {
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => {
-            let kind = HeaderValue::from_static("application/json");
-            (status, [(header::CONTENT_TYPE, kind)], bytes).into_response()
+            let mut response = Response::new(Body::from(bytes));
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
         }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use ccms_service::metrics::Stopwatch;
 use ccms_service::request::{self, Described};
@@ -63,7 +63,7 @@ impl Front {
 impl Front {
     pub(crate) fn answer(&self, request: Request, client: Option<ClientAddress>) -> Answering {
         let head = Head::new(&request, client);
-        let serving = self.0.clone().serve(request, head.id.clone());
+        let serving = self.0.clone().serve(request, head.clone());
         // One allocation holds all of it, and is small enough for an allocator's quick way; see the test of its size.
         Box::pin(request::serve(head, serving))
     }
@@ -71,7 +71,10 @@ impl Front {
 
 /// What a log line says of a request, should it write one.
 struct Head {
-    id: HeaderValue,
+    /// As the request brought it.
+    brought: Option<HeaderValue>,
+    /// Made up when a line or a refusal needs one, which hardly any request does.
+    made_up: OnceLock<HeaderValue>,
     client: Option<ClientAddress>,
     method: Method,
     uri: Uri,
@@ -79,14 +82,19 @@ struct Head {
 
 impl Head {
     fn new(request: &Request, client: Option<ClientAddress>) -> Arc<Self> {
-        let id = request.headers().get(&REQUEST_ID).cloned().unwrap_or_else(made_up_id);
-        Arc::new(Self { id, client, method: request.method().clone(), uri: request.uri().clone() })
+        let brought = request.headers().get(&REQUEST_ID).cloned();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Arc::new(Self { brought, made_up: OnceLock::new(), client, method, uri })
+    }
+
+    fn id(&self) -> &HeaderValue {
+        self.brought.as_ref().unwrap_or_else(|| self.made_up.get_or_init(made_up_id))
     }
 }
 
 impl Described for Head {
     fn describe(&self, each: &mut dyn FnMut(&'static str, &dyn Display)) {
-        each("id", &self.id.to_str().unwrap_or_default());
+        each("id", &self.id().to_str().unwrap_or_default());
         if let Some(ClientAddress(client)) = &self.client {
             each("client", client);
         }
@@ -97,7 +105,7 @@ impl Described for Head {
 
 impl Inner {
     /// No `async fn`, which would keep its arguments twice.
-    fn serve(self: Arc<Self>, mut request: Request, id: HeaderValue) -> impl Future<Output = Response> + Send {
+    fn serve(self: Arc<Self>, mut request: Request, head: Arc<Head>) -> impl Future<Output = Response> + Send {
         let watch = Stopwatch::start();
         let asked = asked(request.uri().path(), request.method());
         let method = crate::metrics::method_name(request.method());
@@ -105,7 +113,7 @@ impl Inner {
             let flying = self.metrics.begin();
             let mut response = self.served(&asked, &mut request).await;
             drop(flying);
-            self.complete(&mut response, id);
+            self.complete(&mut response, &head);
             let took = watch.elapsed();
             self.series(&asked).answered(method, response.status(), took);
             tracing::debug!(status = response.status().as_u16(), latency_us = took.as_micros() as u64, "answered");
@@ -113,10 +121,14 @@ impl Inner {
         }
     }
 
-    fn complete(&self, response: &mut Response, id: HeaderValue) {
+    fn complete(&self, response: &mut Response, head: &Head) {
+        // By its id a refusal is found in the log. An answer that is as it should be has one when the request did.
+        let is_told = head.brought.is_some() || response.status() != StatusCode::OK;
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.entry(REQUEST_ID).or_insert(id);
+        if is_told {
+            headers.entry(REQUEST_ID).or_insert_with(|| head.id().clone());
+        }
         if self.only_tls {
             headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(ONLY_TLS_FROM_NOW_ON);
         }

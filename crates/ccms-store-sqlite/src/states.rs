@@ -26,7 +26,8 @@ pub(crate) async fn write(connection: &mut SqliteConnection, rows: &[CheckpointR
     }
     for (page, rows) in by_page {
         // A page of a large city comes whole, and there is nothing to read first.
-        let mut states = if rows.len() < PAGE_LIGHTS as usize { read(connection, page..=page).await? } else { States::new() };
+        let mut states =
+            if rows.len() < PAGE_LIGHTS as usize { read(connection, page..=page).await? } else { States::new() };
         states.extend(rows.into_iter().map(|row| (row.light_no, row.clone())));
         let states: Vec<_> = states.into_values().collect();
         let body = encode_states(&states).map_err(StoreError::unavailable)?;

@@ -5,7 +5,8 @@ use ccms_core::time::UtcMillis;
 use ccms_store::audit_chain::{CHAIN_START, walk};
 use ccms_store::contract::samples;
 use ccms_store::{
-    Access, Credentials, Curated, Day, DeviceState, LogPosition, Role, RolledDay, Rollups, Sealing, Store, Uploads,
+    Access, CheckpointRow, Credentials, Curated, Day, DeviceState, LogPosition, Role, RolledDay, Rollups, Sealing,
+    Store, Uploads,
 };
 use ccms_store_sqlite::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -24,6 +25,8 @@ const HELD: &str = r#"
         VALUES ('SL001', 1, 1, 'Pole', 'Street', 'City', 60.5, 24.5, 1);
     INSERT INTO energy_parameters (light_no, device_no, reported_at, delay_ms, dedupe, flags)
         VALUES (1, 1, 5000, 1000, 1, 4096), (1, 1, 6000, 1000, 2, 0);
+    INSERT INTO light_state (light_no, last_contact, promised_interval_s, device_no, reported_at, delay_ms, dedupe, flags)
+        VALUES (1, 6500, 30, 1, 5000, 1000, 1, 0);
     INSERT INTO commands (id, light_no, device_no, command_type, kind, priority, state, requested_by, requested_at,
         expires_at) VALUES ('C', 1, 1, 'power_control', '{"power":"ON"}', 'normal', 'queued', 'a@x', 1, 2);
     INSERT INTO audit (at, actor, action, target, detail) VALUES (1, 'a', 'b', 'c', '{}'), (2, 'a', 'b', 'c', '{}');
@@ -60,6 +63,18 @@ async fn a_database_of_the_first_release_is_brought_up() {
     assert_eq!(command.reason, None);
     let suspect = store.suspect_readings(LightNo(1), UtcMillis(0), UtcMillis(9_000), 9).await.unwrap();
     assert_eq!(suspect.iter().map(|r| r.received_at).collect::<Vec<_>>(), [UtcMillis(6_000)]);
+
+    // The states of its lights stay until newer ones take their place.
+    let (_, states) = store.checkpoint().await.unwrap();
+    let kept = states[0].clone();
+    assert_eq!((states.len(), kept.light_no, kept.last_contact), (1, LightNo(1), UtcMillis(6_500)));
+    assert_eq!(kept.latest.as_ref().unwrap().received_at, UtcMillis(6_000));
+    let other = CheckpointRow { light_no: LightNo(2), latest: None, ..kept.clone() };
+    store.write_checkpoint(LogPosition(0), std::slice::from_ref(&other)).await.unwrap();
+    assert_eq!(store.checkpoint().await.unwrap().1, [kept.clone(), other.clone()]);
+    let newer = CheckpointRow { last_contact: UtcMillis(7_000), latest: None, ..kept };
+    store.write_checkpoint(LogPosition(0), std::slice::from_ref(&newer)).await.unwrap();
+    assert_eq!(store.checkpoint().await.unwrap().1, [newer, other]);
 
     // Its readings are in the log, known again when they come once more, and sealed like others.
     let log = store.log_after(LogPosition(0), 9).await.unwrap();
