@@ -168,7 +168,7 @@ impl Config {
             storage: settings::Storage {
                 archive_after_days: self.storage.archive_after_days,
                 delete_archive_after_days: self.storage.delete_archive_after_days,
-                shelf: None,
+                ..defaults.storage
             },
             fixed_schedule: fixed.map(|(sunrise_time, sunset_time)| Schedule {
                 enabled: true,

@@ -119,7 +119,7 @@ impl City {
         let archive = database.folder.path().join("archive");
         std::fs::create_dir_all(&archive).expect("a folder");
         let shelf = Arc::new(FailingShelf::new(Arc::new(LocalFileSystem::new_with_prefix(&archive).expect("a shelf"))));
-        settings.storage.shelf = Some(Shelf::new(shelf.clone()));
+        settings.storage.shelf = Some(Shelf::in_folder(shelf.clone(), &archive));
         let ccms = Ccms::start(settings, clock.clone(), store.clone(), keys).await.expect("a start");
         let leptos = LeptosOptions::builder()
             .output_name("ccms")

@@ -28,10 +28,6 @@ const HOT_S: i64 = 3_600;
 const ROWS_AT_ONCE: u32 = 100_000;
 /// How many of them are aimed at: lights do not all say the same.
 const ROWS_WANTED: u64 = 60_000;
-/// Blocks that are written in one transaction: a few milliseconds of the writer's time, as with ...
-const BLOCKS_AT_ONCE: usize = 64;
-/// ... rows that are removed in one.
-const REMOVED_AT_ONCE: u32 = 2_000;
 /// Days whose quarters are worked out belatedly in one transaction.
 const BELATED_AT_ONCE: u32 = 64;
 /// Halvings of a log of any length.
@@ -65,7 +61,8 @@ impl Ccms {
         let (mut from, after) = (Day(i32::MIN), Day(Day::of(self.now().plus_seconds(limits::CLOCK_AHEAD_MAX_S)).0 + 1));
         while let Some(day) = self.store().earliest_hot_day(from, after, upto).await? {
             let whole = self.seal_day(day, upto, &mut done).await?;
-            while whole && !self.is_stopping() && self.store().forget_hot(day, upto, REMOVED_AT_ONCE).await? > 0 {
+            let piece = self.settings().storage.piece_rows.max(1);
+            while whole && !self.is_stopping() && self.store().forget_hot(day, upto, piece).await? > 0 {
                 tokio::task::yield_now().await;
             }
             if self.is_stopping() {
@@ -105,7 +102,7 @@ impl Ccms {
                 if merged.failed > 0 || count >= u64::from(ROWS_AT_ONCE) {
                     whole = false;
                 }
-                for blocks in merged.blocks.chunks(BLOCKS_AT_ONCE) {
+                for blocks in merged.blocks.chunks(self.settings().storage.piece_blocks.max(1)) {
                     let kept = self.store().seal(blocks).await?;
                     whole &= !kept.contains(&false);
                 }

@@ -103,6 +103,11 @@ pub struct Storage {
     pub delete_archive_after_days: u32,
     /// Where the files are. Without one nothing is archived.
     pub shelf: Option<Shelf>,
+    /// Blocks that are written or removed in one transaction: a few milliseconds of the writer's time, about half a megabyte. As
+    /// with ...
+    pub piece_blocks: usize,
+    /// ... rows of the log that are removed in one.
+    pub piece_rows: u32,
 }
 
 /// What is served to whom before the rest is refused. The defaults are twice and three times what the contract asks of a
@@ -124,7 +129,7 @@ impl Default for Limits {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { archive_after_days: 30, delete_archive_after_days: 0, shelf: None }
+        Self { archive_after_days: 30, delete_archive_after_days: 0, shelf: None, piece_blocks: 64, piece_rows: 2_000 }
     }
 }
 

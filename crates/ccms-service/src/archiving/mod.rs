@@ -3,9 +3,9 @@
 //!
 //! Nothing hangs on where this is interrupted. A file is written under a name of its own and read back; from the moment it is
 //! recorded it counts, and only then blocks go, in small transactions, and only those that are as they were when they were
-//! copied. What failed before the record leaves a file that nobody refers to, which is removed a day later. Blocks that are
-//! there beside a file (late readings, or an interruption) are merged with it into the next revision; when they say nothing new,
-//! they just go.
+//! copied. What failed before the record leaves a file that nobody refers to, and what was killed while it wrote one a part of
+//! it; both are removed a day later. Blocks that are there beside a file (late readings, or an interruption) are merged with it
+//! into the next revision; when they say nothing new, they just go.
 //!
 //! Several of these at once, in several processes, do no harm: of two files one is recorded, and the other's maker lets go.
 //!

@@ -8,15 +8,13 @@ use ccms_store::{ArchivedDay, AuditEntry, Day, SealedMark, StoreResult};
 use serde_json::json;
 
 use super::merge::Merged;
-use super::shelf::{Shelf, Writing};
+use super::shelf::{Shelf, Writing, staged_for};
 use super::{ArchiveError, ORPHAN_AFTER_S, date};
 use crate::ccms::Ccms;
 use crate::metrics;
 
 /// A day whose file is younger than this waits with what came late: each time the whole file is written anew.
 const REWRITE_AFTER_S: i64 = 86_400;
-/// Blocks removed in one transaction: about half a megabyte.
-const FORGOTTEN_AT_ONCE: usize = 64;
 /// Records of days are few: one for each day of the city.
 const ALL: u32 = u32::MAX;
 
@@ -185,7 +183,7 @@ impl Ccms {
     }
 
     async fn forget_blocks(&self, day: Day, revision: u32, marks: &[SealedMark]) -> Result<(), ArchiveError> {
-        for some in marks.chunks(FORGOTTEN_AT_ONCE) {
+        for some in marks.chunks(self.settings().storage.piece_blocks.max(1)) {
             if self.inner().stop.is_cancelled() {
                 break;
             }
@@ -265,8 +263,8 @@ async fn remove(shelf: &Shelf, file: &str) {
     }
 }
 
-/// When a file of ours was made, by its name.
+/// When a file of ours was made, by its name, or begun.
 pub(super) fn made_at(file: &str) -> Option<UtcMillis> {
-    let stamp = file.strip_suffix(".parquet")?.rsplit_once('.')?.1;
+    let stamp = staged_for(file).unwrap_or(file).strip_suffix(".parquet")?.rsplit_once('.')?.1;
     Some(UtcMillis(stamp.split_once('-')?.0.parse().ok()?))
 }

@@ -1,6 +1,7 @@
 //! Where the files of archived days are: a folder, or with the feature `s3` a bucket.
+use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::Path as FsPath;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,9 +19,12 @@ use super::ArchiveError;
 #[derive(Debug, Clone)]
 pub struct Shelf {
     objects: Arc<dyn ObjectStore>,
+    /// Where they are files. The object store writes one under another name first, which it neither lists nor removes.
+    folder: Option<PathBuf>,
 }
 
-/// A file that is being written. Dropped, it leaves nothing behind but in a bucket what its rules remove.
+/// A file that is being written. Dropped, it leaves nothing behind but in a bucket what its rules remove; killed, a folder keeps
+/// what there was of it ([`Shelf::files`]).
 pub(super) struct Writing {
     upload: WriteMultipart,
     hash: Sha256,
@@ -29,7 +33,12 @@ pub(super) struct Writing {
 
 impl Shelf {
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects }
+        Self { objects, folder: None }
+    }
+
+    /// Objects that are the files of a folder.
+    pub fn in_folder(objects: Arc<dyn ObjectStore>, folder: &FsPath) -> Self {
+        Self { objects, folder: Some(folder.to_owned()) }
     }
 
     /// A folder, made if it is not there. What is written to it is flushed before it has its name.
@@ -37,7 +46,7 @@ impl Shelf {
         let failed = |error: &dyn ToString| ArchiveError::file(&folder.display().to_string(), error.to_string());
         std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
         let objects = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed(&e))?.with_fsync(true);
-        Ok(Self::new(Arc::new(objects)))
+        Ok(Self::in_folder(Arc::new(objects), folder))
     }
 
     /// `file:///folder`, or `s3://bucket/prefix`, whose credentials come from the environment as other tools take them.
@@ -110,16 +119,52 @@ impl Shelf {
 
     /// One that is gone already is no error.
     pub(super) async fn remove(&self, file: &str) -> Result<(), ArchiveError> {
+        if let Some(folder) = self.folder.as_ref().filter(|_| staged_for(file).is_some()) {
+            return match tokio::fs::remove_file(folder.join(file)).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(ArchiveError::file(file, error)),
+                _ => Ok(()),
+            };
+        }
         match self.objects.delete(&path(file)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(ArchiveError::file(file, error)),
         }
     }
 
+    /// All there are, in a folder also those that are being written, or were when a process was killed.
     pub(super) async fn files(&self) -> Result<Vec<String>, ArchiveError> {
+        let failed = |e: &dyn ToString| ArchiveError::file("the archive", e.to_string());
         let all = self.objects.list(None).map_ok(|object| object.location.to_string()).try_collect();
-        all.await.map_err(|e| ArchiveError::file("the archive", e))
+        let mut all: Vec<String> = all.await.map_err(|e| failed(&e))?;
+        if let Some(folder) = self.folder.clone() {
+            all.extend(tokio::task::spawn_blocking(move || staged_in(&folder)).await?.map_err(|e| failed(&e))?);
+        }
+        Ok(all)
     }
+}
+
+/// The name that a file will have when it is written: until then a number stands behind it.
+pub(super) fn staged_for(file: &str) -> Option<&str> {
+    let (name, number) = file.rsplit_once('#')?;
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(name)
+}
+
+/// Files below the folders of years that have no name of their own yet.
+fn staged_in(folder: &FsPath) -> std::io::Result<Vec<String>> {
+    let mut staged = Vec::new();
+    for year in std::fs::read_dir(folder)? {
+        let year = year?;
+        if !year.path().is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(year.path())? {
+            let name = format!("{}/{}", year.file_name().display(), file?.file_name().display());
+            if staged_for(&name).is_some() {
+                staged.push(name);
+            }
+        }
+    }
+    Ok(staged)
 }
 
 impl Writing {
