@@ -3,12 +3,16 @@
 
 use crate::StoreResult;
 
-/// What comes back from the store below goes on to the caller as it is. A wrapper that wants to see it has a method of its own
-/// under this name, which goes before this one.
+/// What comes back from the store below goes on to the caller as it is, and nothing happens around a call. A wrapper that wants it
+/// otherwise has a method of its own under such a name, which goes before the one here.
 pub trait PassBack {
     fn pass_back<T>(&self, answer: StoreResult<T>) -> StoreResult<T> {
         answer
     }
+
+    /// Just before a call of the store below, and as soon as it returned.
+    fn enters(&self, _call: &'static str) {}
+    fn leaves(&self, _call: &'static str) {}
 }
 
 impl<W: ?Sized> PassBack for W {}
@@ -22,7 +26,10 @@ macro_rules! delegate_store {
         impl $crate::$trait for $type {
             $(async fn $name(&self, $($arg: $kind),*) -> StoreResult<$out> {
                 self.pass()?;
-                self.pass_back(self.inner.$name($($arg),*).await)
+                self.enters(stringify!($name));
+                let answer = self.inner.$name($($arg),*).await;
+                self.leaves(stringify!($name));
+                self.pass_back(answer)
             })*
             $($($own)*)?
         }
