@@ -4,12 +4,15 @@
  *                          last one, fails, and what was written is gone, as Linux may do it. The trigger goes with it: every
  *                          later flush succeeds.
  *   CCMS_TEST_DISK_FULL    no file grows.
+ *   CCMS_TEST_DIES_FROM    calls that change what is below the folder CCMS_TEST_DIES_IN are counted, and the process kills itself
+ *                          in place of the one whose number CCMS_TEST_DIES_AT is.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +47,36 @@ static int is_full_for(int fd, off64_t end) {
   return triggered("CCMS_TEST_DISK_FULL") && fstat64(fd, &there) == 0 && S_ISREG(there.st_mode) && end > there.st_size;
 }
 
-static int is_meant(int fd) {
-  char link[64], name[4096];
-  const char *ending = getenv("CCMS_TEST_FLUSH_OF");
+static ssize_t name_of(int fd, char *name, size_t room) {
+  char link[64];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t size = readlink(link, name, sizeof name);
+  return readlink(link, name, room);
+}
+
+/* Counts a change of what has this name. */
+static void may_die_at(const char *name, ssize_t size) {
+  static int changes;
+  const char *folder = getenv("CCMS_TEST_DIES_IN"), *at = getenv("CCMS_TEST_DIES_AT");
+  size_t of = folder ? strlen(folder) : 0;
+  if (!at || !of || size < (ssize_t)of || memcmp(name, folder, of) != 0 || !triggered("CCMS_TEST_DIES_FROM")) return;
+  if (__sync_add_and_fetch(&changes, 1) == atoi(at)) kill(getpid(), SIGKILL);
+}
+
+static void may_die_in(int fd) {
+  char name[4096];
+  if (getenv("CCMS_TEST_DIES_AT")) may_die_at(name, name_of(fd, name, sizeof name));
+}
+
+static int is_meant(int fd) {
+  char name[4096];
+  const char *ending = getenv("CCMS_TEST_FLUSH_OF");
+  ssize_t size = name_of(fd, name, sizeof name);
   size_t of = ending ? strlen(ending) : 0;
   return ending && size >= (ssize_t)of && memcmp(name + size - of, ending, of) == 0;
 }
 
 ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at) {
+  may_die_in(fd);
   if (is_full_for(fd, at + (off64_t)size)) {
     errno = ENOSPC;
     return -1;
@@ -66,8 +89,30 @@ ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at) {
 
 ssize_t pwrite(int fd, const void *from, size_t size, off_t at) { return pwrite64(fd, from, size, at); }
 
+ssize_t write(int fd, const void *from, size_t size) {
+  static ssize_t (*call)(int, const void *, size_t);
+  if (!call) call = dlsym(RTLD_NEXT, "write");
+  may_die_in(fd);
+  return call(fd, from, size);
+}
+
+int rename(const char *from, const char *to) {
+  static int (*call)(const char *, const char *);
+  if (!call) call = dlsym(RTLD_NEXT, "rename");
+  may_die_at(from, (ssize_t)strlen(from));
+  return call(from, to);
+}
+
+int unlink(const char *file) {
+  static int (*call)(const char *);
+  if (!call) call = dlsym(RTLD_NEXT, "unlink");
+  may_die_at(file, (ssize_t)strlen(file));
+  return call(file);
+}
+
 int ftruncate64(int fd, off64_t size) {
   static int (*call)(int, off64_t);
+  may_die_in(fd);
   if (!call) call = dlsym(RTLD_NEXT, "ftruncate64");
   if (is_full_for(fd, size)) {
     errno = ENOSPC;
@@ -104,6 +149,7 @@ static void flushed(int fd, int lost) {
 }
 
 static int flush(int fd, const char *name) {
+  may_die_in(fd);
   int (*call)(int) = dlsym(RTLD_NEXT, name);
   pthread_mutex_lock(&lock);
   int dirty = 0;
