@@ -237,6 +237,7 @@ on_both! {
         let who = ccms_service::Who::person("test", ccms_store::Role::Admin, None);
         let window = (day.day.begins(), day.day.ends());
         assert!(other.light_readings(who.may_view().unwrap(), &light, window, None, 500).await.is_err());
+        std::fs::remove_file(&path).unwrap();
         let restored = city.command_line(&["archive", "restore", "--day", "2025-12-15"]).await;
         assert!(!restored.status.success() && said(&restored).contains(&day.file), "{}", said(&restored));
         std::fs::write(&path, &whole).unwrap();
@@ -311,7 +312,7 @@ on_both! {
         store.write_rollups(&[RolledDay { light_no: silent, ..right }]).await.unwrap();
         let output = verify().await;
         assert!(!output.status.success() && said(&output).contains("there are sums, and no readings"), "{}", said(&output));
-        by_hand(&city, &format!("DELETE FROM rollup_ledgers WHERE light_no = {}", silent.0)).await;
+        by_hand(&city, &format!("DELETE FROM rollup_ledgers WHERE light_no = {} AND day = {}", silent.0, of_day.0)).await;
         // A file that cannot be read is a finding, and the rest is looked through.
         std::fs::remove_file(file(&city, &archived(&city).await[0])).unwrap();
         let output = verify().await;

@@ -34,7 +34,7 @@ pub async fn look_through(
         report.looked_at.push(format!("the list of {} archived days, without their files", days.len()));
         return Ok(());
     };
-    let (count, mut readings) = (days.len(), 0);
+    let (mut count, mut readings) = (0, 0);
     let highest = store.lights().await.map_or(0, |lights| lights.iter().map(|l| l.no.0).max().unwrap_or(0));
     for mut record in days.into_iter().rev() {
         let day = record.day;
@@ -52,7 +52,7 @@ pub async fn look_through(
         }
         match looked {
             Ok(found) => {
-                readings += found.readings;
+                (count, readings) = (count + 1, readings + found.readings);
                 named.lights.extend(found.named.lights);
                 named.devices.extend(found.named.devices);
                 found.wrong.into_iter().for_each(|wrong| report.finds(wrong));
