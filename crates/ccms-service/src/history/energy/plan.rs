@@ -8,7 +8,7 @@ use ccms_store::Day;
 use super::Stretch;
 use crate::error::ServiceError;
 
-/// Days of lights that one request may sum; one from a ledger takes about three microseconds.
+/// Days of lights that one request may sum; one from a ledger takes three to five microseconds.
 const LIGHT_DAYS_MAX: u64 = 1_000_000;
 /// So many whole days of a light, kept with those of other lights, take as long as one from a ledger.
 const DAILY_IN_ONE: u64 = 16;
