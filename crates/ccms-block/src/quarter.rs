@@ -177,6 +177,11 @@ struct Before {
 }
 
 impl Tally {
+    /// Whether nothing came yet.
+    pub fn is_new(&self) -> bool {
+        self.before.is_none()
+    }
+
     /// Goes on to the next quarter without counting it: it is in front of what is asked for.
     pub fn skip(&mut self, quarter: &Ledger) {
         self.add(quarter, &mut Sum::default());

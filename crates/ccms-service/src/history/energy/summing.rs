@@ -107,7 +107,14 @@ impl Ccms {
     ) -> Result<Summing, ServiceError> {
         let Some((first, last)) = summing.days() else { return Ok(summing) };
         let numbers: Vec<LightNo> = summing.lights.iter().map(|light| light.no).collect();
-        for lights in runs(numbers.iter().copied(), LIGHT_DAYS_AT_ONCE) {
+        // Of most lights the last that was before is the day before.
+        if !whole.is_empty()
+            && let Some(eve) = self.store().daily(part, Day(first.0 - 1), Day(first.0 - 1)).await?.pop()
+        {
+            summing = summing.goes_on(move |s| s.skip_whole(&eve)).await?;
+        }
+        let new: Vec<LightNo> = summing.lights.iter().filter(|l| l.tally.is_new()).map(|l| l.no).collect();
+        for lights in runs(new.into_iter(), LIGHT_DAYS_AT_ONCE) {
             let before = self.store().ledgers_before(lights, first).await?;
             summing = summing.goes_on(move |s| s.skip(&before)).await?;
         }
@@ -191,9 +198,21 @@ impl Summing {
         working.await.map_err(StoreError::unavailable)?
     }
 
-    /// What was before.
+    /// What was before: of each light the last day, in whichever form.
     fn skip(&mut self, days: &[LedgerDay]) -> StoreResult<()> {
-        self.each(days, |light, quarter, _, _| light.tally.skip(&quarter))
+        // A run of lights has some among it whose last day is known already.
+        let known: BTreeSet<LightNo> = self.lights.iter().filter(|l| !l.tally.is_new()).map(|l| l.no).collect();
+        let days: Vec<LedgerDay> = days.iter().filter(|day| !known.contains(&day.light_no)).cloned().collect();
+        self.each(&days, |light, quarter, _, _| light.tally.skip(&quarter))
+    }
+
+    fn skip_whole(&mut self, daily: &DailyPart) -> StoreResult<()> {
+        for (no, day) in daily_of(daily)? {
+            if let Ok(at) = self.lights.binary_search_by_key(&no, |light| light.no) {
+                self.lights[at].tally.add_day(&day, &mut Sum::default());
+            }
+        }
+        Ok(())
     }
 
     /// Quarters of an hour, of each light in their order.
