@@ -86,6 +86,10 @@ pub async fn measure(smoke: bool) -> anyhow::Result<()> {
     print("a light's day, every reading", raw, 5.0);
     print("a light's day in quarters of an hour", sums, 5.0);
 
+    let started = watch();
+    let parts = ccms.work_out_days().await?;
+    row("whole days worked out", parts as f64, "parts", Bar::None);
+    row("worked out in", started.elapsed().as_secs_f64(), "s", Bar::None);
     for (what, cut, grouping) in [
         ("a month of the city, one sum", Cut::Month, Grouping::City),
         ("a month of the city by day", Cut::Day, Grouping::City),

@@ -122,7 +122,7 @@ pub(super) async fn look_at(folder: &Path) -> anyhow::Result<Report> {
     let path = folder.join(DATABASE);
     let path = path.to_str().with_context(|| format!("{} is no name", path.display()))?;
     let store: DynStore = Arc::new(SqliteStore::open_to_read(path, true).await?);
-    let report = look_through(&store).await;
+    let report = look_through(&store, None).await;
     store.close().await;
     Ok(report?)
 }

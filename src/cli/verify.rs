@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use ccms_service::verify::{Report, look_through};
+use ccms_store::Day;
 use clap::Args;
 
 use super::backup::look_at;
@@ -16,17 +17,26 @@ pub struct VerifyArgs {
     /// Look at a backup in this folder instead of the database in use.
     #[arg(long, value_name = "FOLDER")]
     pub backup: Option<PathBuf>,
+    /// Do not read the files of archived days.
+    #[arg(long)]
+    pub without_archive: bool,
 }
 
-pub fn verify(args: &ConfigArgs, VerifyArgs { backup }: &VerifyArgs) -> anyhow::Result<()> {
+pub fn verify(args: &ConfigArgs, VerifyArgs { backup, without_archive }: &VerifyArgs) -> anyhow::Result<()> {
     let report = runtime()?.block_on(async {
         if let Some(folder) = backup {
             return of_backup(folder).await;
         }
-        let store = boot::open_to_read(&Config::load(args)?).await?;
-        let report = look_through(&store).await;
+        let config = Config::load(args)?;
+        let store = boot::open_to_read(&config).await?;
+        let report = async {
+            let archived = !store.archived_days(Day(i32::MIN), Day(i32::MAX), 1).await?.is_empty();
+            let shelf = if archived && !without_archive { Some(config.shelf()?) } else { None };
+            Ok::<_, anyhow::Error>(look_through(&store, shelf.as_ref()).await?)
+        }
+        .await;
         store.close().await;
-        Ok(report?)
+        report
     })?;
     print(&report);
     if report.found > 0 {

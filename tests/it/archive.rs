@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::process::Output;
 
+use ccms_block::Quarter;
 use ccms_core::ids::LightNo;
 use ccms_core::reading::PowerState;
 use ccms_service::Ccms;
 use ccms_service::archiving::shelf::Shelf;
 use ccms_service::keys::{Keys, MasterKey};
 use ccms_service::settings::{EnrolmentMode, Settings};
-use ccms_store::{ArchivedDay, Day, ReadingRow};
+use ccms_store::{ArchivedDay, Day, ReadingRow, RolledDay};
 use serde_json::{Value, json};
 
 use crate::api_client::Integrator;
@@ -17,6 +18,7 @@ use crate::api_readings::all;
 use crate::city::{City, DOCUMENT_TIME};
 use crate::database::Engine;
 use crate::sealing::{blocks, city_with_a_past, hands_in_the_past, history};
+use crate::upkeep::by_hand;
 
 const DAY_S: i64 = 86_400;
 /// Of three days that end in the morning.
@@ -58,6 +60,14 @@ async fn hands_in_again(city: &City, row: &ReadingRow) {
     // Another's word, so that memory and checkpoint go past the two.
     city.claimed_device("IMEI:351234567890999").await.reports(PowerState::On).await.ok();
     city.ccms.checkpoint().await;
+}
+
+/// On the same database, with a memory of its own.
+async fn other_process(city: &City) -> Ccms {
+    let mut settings = Settings { new_lights_every_s: 3_600, ..city.config.settings() };
+    settings.storage.shelf = Some(Shelf::new(city.shelf.clone()));
+    let keys = Keys { master: MasterKey::random(), ring_file: None, factory: None };
+    Ccms::start(settings, city.clock.clone(), city.store.clone(), keys).await.unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -198,26 +208,36 @@ on_both! {
         let (path, whole) = (file(&city, day), std::fs::read(file(&city, day)).unwrap());
         let of_day = "lights/SL001/readings?from=2025-12-15T00:00:00Z&to=2025-12-16T00:00:00Z";
         let footer = whole.len() - day.footer_bytes as usize;
-        // In a page, in the footer, cut short, gone.
-        let mut damages: Vec<Option<Vec<u8>>> = [200, footer + 9, whole.len() - 1]
-            .map(|at| {
-                let mut changed = whole.clone();
-                changed[at] ^= 4;
-                Some(changed)
-            })
-            .into();
-        damages.push(Some(whole[..footer].to_vec()));
-        damages.push(None);
-        for damage in damages {
+        let of_the_day = all(&reader, of_day).await;
+        let flipped = |at: usize| {
+            let mut changed = whole.clone();
+            changed[at] ^= 4;
+            Some(changed)
+        };
+        // In a page, gone; then what one light's day is read without: in the directory, in the footer, cut short.
+        let damages = [flipped(200), None, flipped(footer - 20), flipped(footer + 9), flipped(whole.len() - 1), Some(whole[..footer].to_vec())];
+        for (n, damage) in damages.into_iter().enumerate() {
             match damage {
                 Some(bytes) => std::fs::write(&path, bytes).unwrap(),
                 None => std::fs::remove_file(&path).unwrap(),
             }
-            reader.gets(of_day).await.problem(503);
+            if n < 2 {
+                reader.gets(of_day).await.problem(503);
+            } else {
+                assert_eq!(all(&reader, of_day).await, of_the_day);
+            }
             let output = city.command_line(&["archive", "verify"]).await;
             assert!(!output.status.success() && said(&output).contains(&day.file), "{}", said(&output));
             reader.gets("lights/SL001/readings?from=2025-12-16T00:00:00Z&to=2025-12-17T00:00:00Z").await.ok();
         }
+        // Nothing is remembered of the file: what of its directory is damaged is not believed.
+        std::fs::write(&path, flipped(footer - 20).unwrap()).unwrap();
+        let other = other_process(&city).await;
+        let light = ccms_core::ids::LightId::numbered(1);
+        let who = ccms_service::Who::person("test", ccms_store::Role::Admin, None);
+        let window = (day.day.begins(), day.day.ends());
+        assert!(other.light_readings(who.may_view().unwrap(), &light, window, None, 500).await.is_err());
+        std::fs::remove_file(&path).unwrap();
         let restored = city.command_line(&["archive", "restore", "--day", "2025-12-15"]).await;
         assert!(!restored.status.success() && said(&restored).contains(&day.file), "{}", said(&restored));
         std::fs::write(&path, &whole).unwrap();
@@ -232,6 +252,71 @@ on_both! {
         assert!(!stray.exists(), "old, and nobody refers to it");
         let list = said(&city.command_line(&["archive", "list"]).await);
         assert!(days.iter().all(|d| list.contains(&d.file)), "{list}");
+    }
+
+    /// As they were written before.
+    async fn a_file_without_a_directory_reads_as_before(engine) {
+        let (city, _, told) = city_long_after(engine).await;
+        city.ccms.archive().await.unwrap();
+        for day in archived(&city).await {
+            let path = file(&city, &day);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let name = bytes.len() - day.footer_bytes as usize - 8;
+            assert_eq!(&bytes[name..][..8], b"ccms.dir");
+            bytes[name..][..8].fill(0);
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let city = city.crashes().await;
+        assert_eq!(history(&Integrator::of(&city, ccms_service::Scope::Admin).await).await, told);
+    }
+
+    async fn what_archived_days_came_to_is_verified(engine) {
+        let (city, _, _) = city_long_after(engine).await;
+        let stored = city.stored().await;
+        city.ccms.archive().await.unwrap();
+        let at = DOCUMENT_TIME.plus_seconds(-2 * DAY_S);
+        let verify = async || city.command_line(&["verify"]).await;
+        let output = verify().await;
+        assert!(output.status.success() && said(&output).contains("4 archived days with"), "{}", said(&output));
+        // Late readings beside a file, and a day that is in blocks as well, are looked at together with it.
+        let row = stored.iter().find(|r| r.light_no == LightNo(1) && r.reading.reported_at == at).unwrap();
+        hands_in_again(&city, row).await;
+        city.waits(12 * 3_600);
+        city.ccms.seal().await.unwrap();
+        assert!(city.command_line(&["archive", "restore", "--day", "2025-12-16"]).await.status.success());
+        let output = verify().await;
+        assert!(output.status.success(), "{}", said(&output));
+        // Of a day without a block, of one with, of one that was restored.
+        let store = city.store.inner();
+        for (day, light) in [("2025-12-14", 2), ("2025-12-15", 1), ("2025-12-16", 2)] {
+            let of_day = Day::of(ccms_core::time::UtcMillis::parse_lenient(&format!("{day}T00:00:00Z")).unwrap());
+            let right = store.rollups_of_light(LightNo(light), of_day, of_day, 1).await.unwrap().remove(0);
+            let mut quarters = ccms_block::decode_ledger(of_day, &right.ledger).unwrap();
+            quarters[3].on_s += 1;
+            let measured = ccms_block::decode_measured(&quarters, &right.measured).unwrap();
+            let forged: Vec<_> = quarters.into_iter().zip(measured).map(|(ledger, measured)| Quarter { ledger, measured }).collect();
+            let (ledger, measured) = ccms_block::encode_quarters(of_day, &forged).unwrap();
+            store.write_rollups(&[RolledDay { ledger, measured, ..right.clone() }]).await.unwrap();
+            let output = verify().await;
+            let finding = format!("the archived day {day} of light number {light}: its sums are not those of its readings");
+            assert!(!output.status.success() && said(&output).contains(&finding), "{}", said(&output));
+            assert!(city.command_line(&["verify", "--without-archive"]).await.status.success(), "it is the files that tell");
+            by_hand(&city, &format!("DELETE FROM rollup_ledgers WHERE light_no = {light} AND day = {}", of_day.0)).await;
+            assert!(said(&verify().await).contains("its quarters of an hour were not summed up"));
+            store.write_rollups(&[right]).await.unwrap();
+        }
+        // Of a light that said nothing.
+        let of_day = archived(&city).await[0].day;
+        let right = store.rollups_of_light(LightNo(1), of_day, of_day, 1).await.unwrap().remove(0);
+        let silent = store.lights().await.unwrap().iter().map(|l| l.no).max().unwrap();
+        store.write_rollups(&[RolledDay { light_no: silent, ..right }]).await.unwrap();
+        let output = verify().await;
+        assert!(!output.status.success() && said(&output).contains("there are sums, and no readings"), "{}", said(&output));
+        by_hand(&city, &format!("DELETE FROM rollup_ledgers WHERE light_no = {} AND day = {}", silent.0, of_day.0)).await;
+        // A file that cannot be read is a finding, and the rest is looked through.
+        std::fs::remove_file(file(&city, &archived(&city).await[0])).unwrap();
+        let output = verify().await;
+        assert!(!output.status.success() && said(&output).contains("1 things are wrong"), "{}", said(&output));
     }
 
     async fn what_is_too_old_is_deleted_and_that_is_noted(engine) {
@@ -260,10 +345,7 @@ on_both! {
     /// Two processes on one database do the same at the same time.
     async fn two_archivers_are_as_good_as_one(engine) {
         let (city, reader, told) = city_long_after(engine).await;
-        let mut settings = Settings { new_lights_every_s: 3_600, ..city.config.settings() };
-        settings.storage.shelf = Some(Shelf::new(city.shelf.clone()));
-        let keys = Keys { master: MasterKey::random(), ring_file: None, factory: None };
-        let other = Ccms::start(settings, city.clock.clone(), city.store.clone(), keys).await.unwrap();
+        let other = other_process(&city).await;
         let (one, two) = tokio::join!(city.ccms.archive(), other.archive());
         assert!(one.unwrap().days + two.unwrap().days >= DAYS);
         assert_eq!(history(&reader).await, told);

@@ -2,6 +2,7 @@
 use ccms_core::reading::PowerState;
 use ccms_core::time::UtcMillis;
 use ccms_service::Scope;
+use ccms_store::Day;
 use serde_json::{Value, json};
 
 use crate::api_client::Integrator;
@@ -9,6 +10,7 @@ use crate::api_readings::all;
 use crate::city::{City, DOCUMENT_TIME};
 use crate::controller::Controller;
 use crate::database::Engine;
+use crate::upkeep::by_hand;
 
 const DEVICES: [&str; 3] = ["IMEI:351234567890123", "IMEI:490154203237518", "IMEI:351234567890999"];
 /// Midnight of the city, which is Delhi.
@@ -114,6 +116,57 @@ on_both! {
         assert_eq!(energy(&admin, "group=feeder&name=nowhere").await, []);
     }
 
+    /// What is kept of whole days takes the place of their quarters of an hour, and never says anything else.
+    async fn whole_days_are_summed_from_what_is_kept_of_them(engine) {
+        let (city, admin, devices) = city_of_three(engine).await;
+        // Over the beginning of the month, and the day before it.
+        burns(&devices[0], 0.01, -2_400..-2_000).await;
+        city.ccms.checkpoint().await;
+        city.waits(3_601);
+        city.ccms.seal().await.unwrap();
+        let kwh = 0.01 * f64::from(215 + 2_161) + 5.0 * 2.15;
+        let told = async || {
+            let mut told = Vec::new();
+            for group in ["city", "ward", "light"] {
+                for limit in [1, 2, 500] {
+                    told.push(all(&admin, &format!("energy?resolution=month&group={group}&limit={limit}&from=2025-10-01T00:00:00Z")).await);
+                }
+            }
+            told
+        };
+        let by_quarter = told().await;
+        let december = by_quarter[2][0].clone();
+        assert_eq!((december["from"].as_str(), december["lights_heard"].as_u64()), (Some("2025-11-30T18:30:00Z"), Some(3)));
+        assert!((december["energy_kwh"].as_f64().unwrap() - kwh).abs() < 0.01, "{december}");
+        assert_eq!(city.ccms.work_out_days().await.unwrap(), 5, "today is not over");
+        assert_eq!(city.ccms.work_out_days().await.unwrap(), 0, "once");
+        assert_eq!(told().await, by_quarter);
+        assert!(city.command_line(&["verify"]).await.status.success());
+        // It is what is read: a body that says something else is told, and found.
+        let day = Day::of(at("2025-12-16T00:00:00Z"));
+        by_hand(&city, &format!("UPDATE rollup_days SET body = (SELECT body FROM rollup_days WHERE day = {0}) WHERE day = {0} + 1", day.0 - 1)).await;
+        assert_ne!(told().await, by_quarter);
+        let verify = city.command_line(&["verify"]).await;
+        let said = String::from_utf8_lossy(&verify.stdout).into_owned();
+        assert!(!verify.status.success() && said.contains("what 2025-12-16 of lights number 0 to 1023 came to"), "{said}");
+        by_hand(&city, &format!("UPDATE rollup_days SET body = NULL WHERE day = {}", day.0)).await;
+        assert_eq!(city.ccms.work_out_days().await.unwrap(), 1);
+        assert_eq!(told().await, by_quarter);
+        // What comes late opens its day again.
+        burns(&devices[2], 0.03, -3..0).await;
+        city.ccms.checkpoint().await;
+        city.waits(3_601);
+        city.ccms.seal().await.unwrap();
+        let with_late = told().await;
+        assert!((with_late[2][0]["energy_kwh"].as_f64().unwrap() - kwh - 0.09).abs() < 0.01, "{:?}", with_late[2][0]);
+        assert_eq!(city.ccms.work_out_days().await.unwrap(), 1);
+        assert_eq!(told().await, with_late);
+        city.waits(20 * 3_600);
+        city.ccms.seal().await.unwrap();
+        assert_eq!(city.ccms.work_out_days().await.unwrap(), 1, "that day is over");
+        assert_eq!(told().await, with_late);
+    }
+
     async fn a_zone_sees_its_own_energy_and_its_own_moments(engine) {
         let (city, _, _) = city_of_three(engine).await;
         city.waits(3_601);
@@ -175,5 +228,13 @@ on_both! {
         city.ccms.seal().await.unwrap();
         assert!(city.log().await.is_empty());
         assert_eq!(told().await, hot);
+        city.waits(40 * 86_400);
+        city.ccms.seal().await.unwrap();
+        assert_eq!(city.ccms.archive().await.unwrap().days, 3);
+        assert_eq!(told().await, hot);
+        // One look at each file for a page, however many lights are on it.
+        let before = city.shelf.calls();
+        admin.gets("fleet?at=2025-12-16T10:00:00Z").await.done(200);
+        assert_eq!(city.shelf.calls() - before, 1);
     }
 }

@@ -35,6 +35,11 @@ impl FailingShelf {
         self.plug.left.store(calls, Ordering::SeqCst);
     }
 
+    /// How often it was asked for anything.
+    pub fn calls(&self) -> u64 {
+        self.plug.calls.load(Ordering::SeqCst)
+    }
+
     pub fn mends(&self) {
         self.fails_after(-1);
     }

@@ -190,7 +190,7 @@ async fn a_dump_of_a_server_at_work_is_put_back_with_all_that_was_acknowledged()
     device.reports(PowerState::Off).await.ok();
 }
 
-async fn by_hand(city: &City, sql: &str) {
+pub async fn by_hand(city: &City, sql: &str) {
     let (url, sql) = (city.database_url(), AssertSqlSafe(sql.to_owned()));
     if url.starts_with("sqlite:") {
         sqlx::SqliteConnection::connect(&url).await.unwrap().execute(sql).await.map(drop).unwrap();

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ccms_archive::{DayWriter, Footer, GROUP_READINGS, Names};
+use ccms_archive::{DayWriter, Directory, Footer, GROUP_READINGS, Names, Wanted};
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
@@ -17,7 +17,7 @@ use ccms_store::{Day, ReadingRow};
 
 const DAY: Day = Day(20_440);
 const READINGS: i64 = 2_880;
-const READS: u32 = 200;
+const READS: u32 = 2_000;
 
 /// Chance enough for noise, the same every time.
 struct Noise(u64);
@@ -110,21 +110,44 @@ fn main() {
         file.read_exact_at(&mut buffer, at).unwrap();
         Bytes::from(buffer)
     };
-    let mut took: Vec<Duration> = (0..READS)
-        .map(|i| {
-            let light = LightNo(1 + i * 7_919 % lights);
-            let start = Instant::now();
-            let tail = read(done.bytes - u64::from(done.footer_bytes), done.footer_bytes.into());
-            let footer = Footer::parse(&tail, done.footer_crc).unwrap();
-            let group = footer.group_of(light).unwrap();
-            let place = footer.groups()[group];
-            let rows = footer.rows(group, read(place.offset, place.bytes), Some(light)).unwrap();
-            assert_eq!(rows.len() as i64, READINGS);
-            start.elapsed()
+    let end = done.bytes - u64::from(done.footer_bytes);
+    let footer = || Footer::parse(&read(end, done.footer_bytes.into()), done.footer_crc).unwrap();
+    let directory = || {
+        let tail = read(end.saturating_sub(Directory::TAIL_BYTES), Directory::TAIL_BYTES.min(end));
+        let length = Directory::length(&tail).unwrap();
+        match tail.len().checked_sub(length as usize) {
+            Some(at) => Directory::parse(&tail[at..]).unwrap(),
+            None => Directory::parse(&read(end - length, length)).unwrap(),
+        }
+    };
+    let by_footer = |footer: &Footer, light| {
+        let group = footer.group_of(light).unwrap();
+        let place = footer.groups()[group];
+        footer.rows(group, read(place.offset, place.bytes), Some(&Wanted::of(light))).unwrap().len()
+    };
+    let by_directory = |directory: &Directory, light| {
+        let group = directory.groups_of(&[light])[0];
+        let place = directory.places()[group];
+        directory.rows(group, read(place.offset, place.bytes()), &Wanted::of(light)).unwrap().len()
+    };
+    let (known_footer, known) = (footer(), directory());
+    measure("by the footer, parsed each time", lights, READS / 10, |light| by_footer(&footer(), light));
+    measure("by the footer, parsed before", lights, READS, |light| by_footer(&known_footer, light));
+    measure("by the directory, read each time", lights, READS, |light| by_directory(&directory(), light));
+    measure("by the directory, read before", lights, READS, |light| by_directory(&known, light));
+    let page: Vec<LightNo> = (1..=lights.min(500)).map(LightNo).collect();
+    let noon = UtcMillis(DAY.begins().0 + 43_200_000);
+    let wanted = Wanted { lights: page.clone(), during: Some((UtcMillis(noon.0 - 900_000), noon)) };
+    let start = Instant::now();
+    let said: usize = known
+        .groups_of(&page)
+        .into_iter()
+        .map(|group| {
+            let place = known.places()[group];
+            known.rows(group, read(place.offset, place.bytes()), &wanted).unwrap().len()
         })
-        .collect();
-    took.sort();
-    println!("one light's day: p50 {:.2?}, p99 {:.2?}", took[took.len() / 2], took[took.len() * 99 / 100]);
+        .sum();
+    println!("a quarter of an hour of {} lights, {said} readings: {:.2?}", page.len(), start.elapsed());
     let start = Instant::now();
     let footer =
         Footer::parse(&read(done.bytes - u64::from(done.footer_bytes), done.footer_bytes.into()), done.footer_crc);
@@ -136,6 +159,18 @@ fn main() {
         })
         .sum();
     println!("footer parsed in {parsed:.2?}; all {all} readings in {:.2?}; peak memory {}", start.elapsed(), peak());
+}
+
+fn measure(what: &str, lights: u32, reads: u32, day_of: impl Fn(LightNo) -> usize) {
+    let read = |i: u32| {
+        let start = Instant::now();
+        assert_eq!(day_of(LightNo(1 + i * 7_919 % lights)) as i64, READINGS);
+        start.elapsed()
+    };
+    let mut took: Vec<Duration> = (0..reads).map(read).collect();
+    took.sort();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
+    println!("one light's day {what}: p50 {:.2?}, p99 {:.2?}, longest {:.2?}", at(50), at(99), at(100));
 }
 
 fn peak() -> String {

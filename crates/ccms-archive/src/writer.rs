@@ -12,8 +12,9 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
+use crate::guide::Guide;
 use crate::schema::{self, KEY_DAY, KEY_GROUPS, KEY_LIGHTS, KEY_READINGS, KEY_REVISION, KEY_VERSION};
-use crate::{ArchiveFileError, Digest, Group};
+use crate::{ArchiveFileError, Digest, Directory, Group, Place};
 
 /// The ids that people know lights and devices by. What has none is there by its number alone.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,9 @@ pub struct DayWriter {
     file: SerializedFileWriter<Sink>,
     sink: Sink,
     groups: Vec<Group>,
+    places: Vec<Place>,
+    day: Day,
+    revision: u32,
     digest: Digest,
     lights: u32,
     written: u64,
@@ -74,7 +78,8 @@ impl DayWriter {
         note(KEY_VERSION, schema::VERSION.to_owned());
         note(KEY_DAY, day.begins().to_string()[..10].to_owned());
         note(KEY_REVISION, revision.to_string());
-        Ok(Self { file, sink, groups: Vec::new(), digest: Digest::default(), lights: 0, written: 0 })
+        let (groups, places, digest) = (Vec::new(), Vec::new(), Digest::default());
+        Ok(Self { file, sink, groups, places, day, revision, digest, lights: 0, written: 0 })
     }
 
     /// Packs one group: all readings of some lights, each behind those of the group before, in the order of light and time.
@@ -89,25 +94,30 @@ impl DayWriter {
         let start = piece.len();
         let mut group = self.file.next_row_group()?;
         write_columns(&mut group, rows, names)?;
-        group.close()?;
+        let metadata = group.close()?;
         self.file.flush().map_err(ParquetError::from)?;
         piece.extend(self.sink.take());
-        let packed = &piece[start..];
-        self.groups.push(Group {
-            offset: self.written + start as u64,
-            bytes: packed.len() as u64,
-            readings: rows.len() as u32,
-            first_light: first.light_no.0,
-            last_light: last.light_no.0,
-            crc: crc32fast::hash(packed),
-        });
+        let offset = self.written + start as u64;
+        let mut hash = crc32fast::Hasher::new();
+        hash.update(&piece[start..]);
+        let (readings, first_light, last_light) = (rows.len() as u32, first.light_no.0, last.light_no.0);
+        let bytes = (piece.len() - start) as u64;
+        self.groups.push(Group { offset, bytes, readings, first_light, last_light, crc: hash.clone().finalize() });
+        let guide = Guide::of(&metadata, offset, rows)?.encode();
+        self.file.write_all(&guide).map_err(ParquetError::from)?;
+        self.file.flush().map_err(ParquetError::from)?;
+        piece.extend(self.sink.take());
+        hash.update(&guide);
+        let group_bytes = u32::try_from(bytes).map_err(|_| ArchiveFileError::Damaged(TOO_LARGE.to_owned()))?;
+        let (guide_bytes, crc) = (guide.len() as u32, hash.finalize());
+        self.places.push(Place { offset, group_bytes, guide_bytes, readings, first_light, last_light, crc });
         self.written += piece.len() as u64;
         self.lights += 1 + rows.windows(2).filter(|pair| pair[0].light_no != pair[1].light_no).count() as u32;
         rows.iter().for_each(|row| self.digest.add(row));
         Ok(piece)
     }
 
-    /// The footer.
+    /// Directory and footer.
     pub fn finish(mut self) -> Result<Finished, ArchiveFileError> {
         let groups = serde_json::to_string(&self.groups).map_err(|e| ArchiveFileError::Damaged(e.to_string()))?;
         let readings = self.digest.value().0;
@@ -118,13 +128,16 @@ impl DayWriter {
         }
         self.file.finish()?;
         drop(self.file);
-        let last_piece = self.sink.take();
+        let mut last_piece = self.sink.take();
         // The format ends with the length of what is before it, and four letters.
         let length = last_piece.len().checked_sub(8).and_then(|at| last_piece[at..].first_chunk::<4>());
         let footer_bytes = length.map_or(0, |l| u32::from_le_bytes(*l)) + 8;
-        let footer = last_piece.len().checked_sub(footer_bytes as usize).map(|at| &last_piece[at..]);
+        let footer = last_piece.len().checked_sub(footer_bytes as usize);
         let footer = footer.ok_or_else(|| ArchiveFileError::Damaged("no footer was written".to_owned()))?;
-        let footer_crc = crc32fast::hash(footer);
+        let footer_crc = crc32fast::hash(&last_piece[footer..]);
+        // The footer is found from the end and speaks of what is in front of this only.
+        let directory = Directory::encode(self.day, self.revision, readings, self.lights, &self.places);
+        last_piece.splice(footer..footer, directory);
         let bytes = self.written + last_piece.len() as u64;
         Ok(Finished { bytes, lights: self.lights, digest: self.digest, footer_bytes, footer_crc, last_piece })
     }
@@ -171,6 +184,7 @@ fn write_columns(group: &mut RowGroup, rows: &[ReadingRow], names: &Names) -> Re
     all(group, rows, |r| i64::from(r.reading.flags.0))
 }
 
+const TOO_LARGE: &str = "a group is larger than it can be";
 const MISSING: &str = "the schema has fewer columns than are written";
 
 fn all(group: &mut RowGroup, rows: &[ReadingRow], value: impl Fn(&ReadingRow) -> i64) -> Result<(), ArchiveFileError> {

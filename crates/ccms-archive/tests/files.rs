@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ccms_archive::{ArchiveFileError, DayWriter, Finished, Footer, Names};
+use ccms_archive::{ArchiveFileError, DayWriter, Directory, Finished, Footer, Names, Wanted};
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
@@ -113,11 +113,31 @@ fn read(file: &[u8], done: &Finished) -> Result<Vec<ReadingRow>, ArchiveFileErro
     Ok(rows)
 }
 
-fn read_light(file: &[u8], footer: &Footer, light: LightNo) -> Vec<ReadingRow> {
-    let Some(i) = footer.group_of(light) else { return Vec::new() };
-    let group = footer.groups()[i];
-    let part = &file[group.offset as usize..][..group.bytes as usize];
-    footer.rows(i, Bytes::copy_from_slice(part), Some(light)).unwrap()
+fn directory(file: &[u8], done: &Finished) -> Result<Option<Directory>, ArchiveFileError> {
+    let tail = &file[..file.len() - done.footer_bytes as usize];
+    let Some(length) = Directory::length(tail) else { return Ok(None) };
+    Directory::parse(&tail[tail.len().saturating_sub(length as usize)..]).map(Some)
+}
+
+/// What is wanted, by the footer and by the directory.
+fn read_some(file: &[u8], done: &Finished, wanted: &Wanted) -> Result<[Vec<ReadingRow>; 2], ArchiveFileError> {
+    let (footer, directory) = (footer(file, done)?, directory(file, done)?.ok_or_else(|| no_directory())?);
+    let mut rows = [Vec::new(), Vec::new()];
+    let part = |offset: u64, bytes: u64| Bytes::copy_from_slice(&file[offset as usize..][..bytes as usize]);
+    let groups: std::collections::BTreeSet<_> = wanted.lights.iter().filter_map(|no| footer.group_of(*no)).collect();
+    for i in groups {
+        let group = footer.groups()[i];
+        rows[0].extend(footer.rows(i, part(group.offset, group.bytes), Some(wanted))?);
+    }
+    for i in directory.groups_of(&wanted.lights) {
+        let place = directory.places()[i];
+        rows[1].extend(directory.rows(i, part(place.offset, place.bytes()), wanted)?);
+    }
+    Ok(rows)
+}
+
+fn no_directory() -> ArchiveFileError {
+    ArchiveFileError::Damaged("no directory".to_owned())
 }
 
 proptest! {
@@ -129,12 +149,34 @@ proptest! {
         prop_assert_eq!(&read(&file, &done).unwrap(), &rows);
         let footer = footer(&file, &done).unwrap();
         prop_assert_eq!((footer.readings, footer.revision, &*footer.day), (rows.len() as u64, 3, "2025-12-18"));
-        for light in 0..6 {
-            let own: Vec<_> = rows.iter().filter(|r| r.light_no.0 == light).cloned().collect();
-            prop_assert_eq!(read_light(&file, &footer, LightNo(light)), own);
-        }
         let lights = rows.chunk_by(|a, b| a.light_no == b.light_no).count() as u32;
         prop_assert_eq!((footer.lights, done.lights), (lights, lights));
+        let directory = directory(&file, &done).unwrap().unwrap();
+        prop_assert_eq!((directory.day, directory.revision), (DAY, 3));
+        prop_assert_eq!((directory.readings, directory.lights), (rows.len() as u64, lights));
+        for light in 0..6 {
+            let own: Vec<_> = rows.iter().filter(|r| r.light_no.0 == light).cloned().collect();
+            prop_assert_eq!(read_some(&file, &done, &Wanted::of(LightNo(light))).unwrap(), [own.clone(), own]);
+        }
+    }
+
+    /// Any lights and any time.
+    #[test]
+    fn what_is_wanted_is_found(
+        rows in any_rows(),
+        lights_each in 1..6_u32,
+        asked in prop::collection::btree_set(0..7_u32, 0..7),
+        (from, to) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+    ) {
+        let (file, done) = written(&rows, lights_each);
+        let at = |i: prop::sample::Index| if rows.is_empty() { UtcMillis(0) } else { rows[i.index(rows.len())].reading.reported_at };
+        let during = (at(from), at(to));
+        let wanted = Wanted { lights: asked.iter().map(|no| LightNo(*no)).collect(), during: Some(during) };
+        let is_wanted = |r: &&ReadingRow| {
+            asked.contains(&r.light_no.0) && (during.0..during.1).contains(&r.reading.reported_at)
+        };
+        let expected: Vec<_> = rows.iter().filter(is_wanted).cloned().collect();
+        prop_assert_eq!(read_some(&file, &done, &wanted).unwrap(), [expected.clone(), expected]);
     }
 
     /// Wherever a bit turns, what is read is what was written, or nothing is.
@@ -144,7 +186,12 @@ proptest! {
         let at = at.index(file.len());
         file[at] ^= 1 << bit;
         if let Ok(read) = read(&file, &done) {
-            prop_assert_eq!(read, rows);
+            prop_assert_eq!(&read, &rows);
+        }
+        let all = Wanted { lights: (0..5).map(LightNo).collect(), during: None };
+        if let Ok([by_footer, by_directory]) = read_some(&file, &done, &all) {
+            prop_assert_eq!(&by_footer, &rows);
+            prop_assert_eq!(&by_directory, &rows);
         }
     }
 }
@@ -176,4 +223,49 @@ fn a_digest_tells_readings_apart() {
     };
     let values: std::collections::BTreeSet<_> = others.iter().map(digest).collect();
     assert_eq!((values.len(), digest(&base)), (4, digest(&others[0])));
+}
+
+/// Of three lights, with something in every column.
+fn rows_of_earlier() -> Vec<ReadingRow> {
+    let reading = |light: u32, n: i64| Reading {
+        reported_at: UtcMillis(DAY.begins().0 + n * 30_000),
+        seq: (n % 3 == 0).then_some(n as u32),
+        power_state: Some(if n < 20 { PowerState::On } else { PowerState::Off }),
+        brightness_percent: Some(80),
+        temperature_dc: Some(-15 + n as i16),
+        battery_percent: (n % 7 != 0).then_some(100),
+        signal_percent: Some((70 + n % 5) as u8),
+        uptime_s: Some(900 + 30 * n as u32),
+        voltage_dv: Some((2_300 + n % 4) as u16),
+        current_ma: Some(260 + light),
+        power_dw: Some(600),
+        frequency_chz: Some(4_998),
+        energy_wh: Some(480_000 + n / 2),
+        error_flags: if n == 9 { vec!["lamp_failure".into()] } else { Vec::new() },
+        flags: ReadingFlags((n == 11).into()),
+        ..Reading::default()
+    };
+    let one = |light: u32, n: i64| row(light, reading(light, n), 120 + n, light, (n == 13).then_some(77));
+    (1..=3).flat_map(|light| (0..40).map(move |n| (light, n))).map(|(light, n)| one(light, n)).collect()
+}
+
+/// Such files are in archives, and stay.
+#[test]
+fn a_file_of_an_earlier_release_is_read() {
+    const FOOTER_BYTES: usize = 3_579;
+    const FOOTER_CRC: u32 = 3_728_081_666;
+    let file = include_bytes!("earlier.parquet");
+    let rows = rows_of_earlier();
+    let end = file.len() - FOOTER_BYTES;
+    assert_eq!(Directory::length(&file[..end]), None);
+    let footer = Footer::parse(&file[end..], FOOTER_CRC).unwrap();
+    let mut read = Vec::new();
+    for (i, group) in footer.groups().iter().enumerate() {
+        let part = Bytes::copy_from_slice(&file[group.offset as usize..][..group.bytes as usize]);
+        let light = LightNo(group.last_light);
+        let own: Vec<_> = rows.iter().filter(|r| r.light_no == light).cloned().collect();
+        assert_eq!(footer.rows(i, part.clone(), Some(&Wanted::of(light))).unwrap(), own);
+        read.extend(footer.rows(i, part, None).unwrap());
+    }
+    assert_eq!(read, rows);
 }

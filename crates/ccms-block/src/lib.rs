@@ -17,9 +17,11 @@
 //!
 //! - [`quarters`] makes them of readings, and [`Tally`] puts them together over any stretch of time
 //! - [`encode_quarters`], [`decode_ledger`], [`decode_measured`]  a day of them as two bodies; `series` is their columns
+//! - [`Daily`], [`encode_daily`], [`decode_daily`]  the days of many lights in a line each
 mod batch;
 mod block;
 mod column;
+mod daily;
 mod frame;
 mod narrow;
 mod quarter;
@@ -29,6 +31,7 @@ mod states;
 
 pub use batch::{Link, Linked, decode_batch, encode_batch, second, second_of};
 pub use block::{READINGS_MAX, decode, encode};
+pub use daily::{Daily, decode_daily, encode_daily};
 pub use quarter::{Ledger, Measured, QUARTER_S, Quarter, Spread, Sum, Tally, Value, quarter_of, quarters};
 pub use rollup::{decode_ledger, decode_measured, encode_quarters};
 pub use states::{decode_states, encode_states};

@@ -8,6 +8,8 @@ use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
 use ccms_store::ReadingRow;
 
+use crate::Daily;
+
 /// Length of a quarter.
 pub const QUARTER_S: u32 = 900;
 pub(crate) const QUARTER_MS: i64 = 1000 * QUARTER_S as i64;
@@ -157,16 +159,29 @@ pub struct Sum {
     pub meter_rollovers: u32,
 }
 
-/// Puts quarters of one light together, over any stretches of time.
+/// Puts quarters of one light together, over any stretches of time; where a whole day is wanted, its [`Daily`] stands for them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
     /// The quarter before, whichever stretch it belongs to.
-    before: Option<Ledger>,
-    /// The last counter that was read, and in which quarter.
-    counter: Option<(UtcMillis, Meter)>,
+    before: Option<Before>,
+    /// In which quarter the counter was read last, and what it said.
+    counter: Option<(UtcMillis, i64)>,
+}
+
+/// What reaches over the end of a quarter.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    ends: UtcMillis,
+    holds_s: u32,
+    is_on: bool,
 }
 
 impl Tally {
+    /// Whether nothing came yet.
+    pub fn is_new(&self) -> bool {
+        self.before.is_none()
+    }
+
     /// Goes on to the next quarter without counting it: it is in front of what is asked for.
     pub fn skip(&mut self, quarter: &Ledger) {
         self.add(quarter, &mut Sum::default());
@@ -174,43 +189,69 @@ impl Tally {
 
     /// Adds the next quarter, and what reaches into it from before.
     pub fn add(&mut self, quarter: &Ledger, sum: &mut Sum) {
-        if let Some(before) = self.before.replace(*quarter)
-            && before.ends() == quarter.begins
-        {
-            let held = before.reaches_over_s().min(quarter.first_s);
-            sum.covered_s += u64::from(held);
-            sum.on_s += u64::from(if before.last_on { held } else { 0 });
-        }
+        self.reach_over((quarter.begins, quarter.first_s), sum);
+        self.end_at((quarter.begins, quarter.last_s), quarter.last_on);
         sum.samples += quarter.samples;
         sum.covered_s += u64::from(quarter.covered_s);
         sum.on_s += u64::from(quarter.on_s);
         let Some(meter) = quarter.meter else { return };
-        let mut joined = match self.counter {
-            // Whatever the counter did before belongs to stretches before.
-            Some((began, last)) => {
-                let mut joined = Meter::of(last.last_wh);
-                joined.join(&meter, quarter.ends().since(began));
-                joined
-            }
-            None => meter,
-        };
-        if let Some(grown) = joined.grown_wh {
-            sum.energy_wh = Some(sum.energy_wh.unwrap_or(0).saturating_add(grown));
+        self.grow_to(quarter.begins, meter.first_wh, sum);
+        sum.grow(meter.grown_wh);
+        sum.meter_breaks += meter.breaks;
+        sum.meter_rollovers += meter.rollovers;
+        self.counter = Some((quarter.begins, meter.last_wh));
+    }
+
+    /// Adds the next day, and what reaches into it from before.
+    pub fn add_day(&mut self, day: &Daily, sum: &mut Sum) {
+        self.reach_over((day.first.begins, day.first.second), sum);
+        self.end_at((day.last.begins, day.last.second), day.last_on);
+        sum.samples += day.sum.samples;
+        sum.covered_s += day.sum.covered_s;
+        sum.on_s += day.sum.on_s;
+        let Some(counter) = day.counter else { return };
+        self.grow_to(counter.first, counter.first_wh, sum);
+        sum.grow(day.sum.energy_wh);
+        sum.meter_breaks += day.sum.meter_breaks;
+        sum.meter_rollovers += day.sum.meter_rollovers;
+        self.counter = Some((counter.last, counter.last_wh));
+    }
+
+    /// A lamp stays as it last said, until its next reading.
+    fn reach_over(&self, (begins, first_s): (UtcMillis, u32), sum: &mut Sum) {
+        if let Some(before) = self.before.filter(|before| before.ends == begins) {
+            let held = before.holds_s.min(first_s);
+            sum.covered_s += u64::from(held);
+            sum.on_s += u64::from(if before.is_on { held } else { 0 });
         }
+    }
+
+    fn end_at(&mut self, (begins, last_s): (UtcMillis, u32), is_on: bool) {
+        let ends = UtcMillis(begins.0 + QUARTER_MS);
+        self.before = Some(Before { ends, holds_s: (last_s + HOLDS_S).saturating_sub(QUARTER_S), is_on });
+    }
+
+    /// From the counter as it was read before to the first reading of the quarter that begins here.
+    fn grow_to(&self, begins: UtcMillis, first_wh: i64, sum: &mut Sum) {
+        let Some((began, last_wh)) = self.counter else { return };
+        let mut joined = Meter::of(last_wh);
+        joined.read(first_wh, begins.0 + QUARTER_MS - began.0);
+        sum.grow(joined.grown_wh);
         sum.meter_breaks += joined.breaks;
         sum.meter_rollovers += joined.rollovers;
-        joined.grown_wh = None;
-        self.counter = Some((quarter.begins, joined));
+    }
+}
+
+impl Sum {
+    fn grow(&mut self, by_wh: Option<i64>) {
+        if let Some(wh) = by_wh {
+            self.energy_wh = Some(self.energy_wh.unwrap_or(0).saturating_add(wh));
+        }
     }
 }
 
 impl Ledger {
     pub fn ends(&self) -> UtcMillis {
         UtcMillis(self.begins.0 + QUARTER_MS)
-    }
-
-    /// For how long the last reading holds on behind the end.
-    fn reaches_over_s(&self) -> u32 {
-        (self.last_s + HOLDS_S).saturating_sub(QUARTER_S)
     }
 }

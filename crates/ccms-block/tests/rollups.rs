@@ -1,8 +1,8 @@
 //! What quarters of an hour come to is what their readings say, however they are kept and put together.
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 use ccms_block::{
-    BlockError, Ledger, QUARTER_S, Quarter, Sum, Tally, Value, decode_ledger, decode_measured, encode_quarters,
-    quarter_of, quarters,
+    BlockError, Daily, Ledger, QUARTER_S, Quarter, Sum, Tally, Value, decode_daily, decode_ledger, decode_measured,
+    encode_daily, encode_quarters, quarter_of, quarters,
 };
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
@@ -132,14 +132,43 @@ proptest! {
         prop_assert_eq!(afresh.1, second);
     }
 
+    /// Days of three lights, of which some readings reach over midnight: put together by quarters or by days they come to the same.
+    #[test]
+    fn a_day_stands_for_its_quarters(days in prop::collection::vec((any_day(), any::<bool>()), 1..5)) {
+        let (mut by_quarter, mut mixed) = (Tally::default(), Tally::default());
+        for (n, (rows, whole)) in days.iter().enumerate() {
+            let day = Day(DAY.0 + n as i32);
+            let moved = |row: &ReadingRow| {
+                let mut row = row.clone();
+                row.reading.reported_at = UtcMillis(row.reading.reported_at.0 + n as i64 * 86_400_000);
+                row
+            };
+            let ledgers = ledgers(&quarters(&rows.iter().map(moved).collect::<Vec<_>>(), END_OF_TIME));
+            let (mut expected, mut sum) = (Sum::default(), Sum::default());
+            ledgers.iter().for_each(|q| by_quarter.add(q, &mut expected));
+            match Daily::of(&ledgers) {
+                Some(daily) if *whole => {
+                    let lights = [1, 2, 900].map(|no| (LightNo(no), daily));
+                    let body = encode_daily(day, &lights).unwrap();
+                    let back = decode_daily(day, &body).unwrap();
+                    prop_assert_eq!(&back, &lights);
+                    mixed.add_day(&back[2].1, &mut sum);
+                }
+                _ => ledgers.iter().for_each(|q| mixed.add(q, &mut sum)),
+            }
+            prop_assert_eq!(sum, expected, "day {}", n);
+        }
+    }
+
     #[test]
     fn what_is_no_ledger_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(decode_ledger(DAY, &bytes).is_err());
+        prop_assert!(decode_ledger(DAY, &bytes).is_err() && decode_daily(DAY, &bytes).is_err());
         prop_assert!(decode_measured(&[], &bytes).is_err());
         // With a true checksum around it as well: an error or some quarters, never anything else.
         let mut forged = vec![1];
         forged.extend(crc32fast::hash(&bytes).to_le_bytes());
         forged.extend(&bytes);
+        let _ = decode_daily(DAY, &forged);
         if let Ok(quarters) = decode_ledger(DAY, &forged) {
             let _ = decode_measured(&quarters, &forged);
         }
@@ -186,6 +215,20 @@ fn quarters_of_another_day_are_refused() {
     assert_eq!(encode_quarters(Day(DAY.0 + 1), &quarters), Err(BlockError::OutOfOrder));
     let turned: Vec<Quarter> = quarters.into_iter().rev().collect();
     assert_eq!(encode_quarters(DAY, &turned), Err(BlockError::OutOfOrder));
+}
+
+#[test]
+fn days_are_of_one_day_and_in_order() {
+    let daily = Daily::of(&ledgers(&quarters(&burns(0, 100), END_OF_TIME))).unwrap();
+    assert_eq!(encode_daily(Day(DAY.0 + 1), &[(LightNo(1), daily)]), Err(BlockError::OutOfOrder));
+    assert_eq!(encode_daily(DAY, &[(LightNo(2), daily), (LightNo(2), daily)]), Err(BlockError::OutOfOrder));
+    let lights: Vec<_> = (0..1_024).map(|no| (LightNo(no), daily)).collect();
+    let mut body = encode_daily(DAY, &lights).unwrap();
+    println!("{} B for 1,024 lights that are alike", body.len());
+    let middle = body.len() / 2;
+    body[middle] ^= 1;
+    assert!(decode_daily(DAY, &body).is_err());
+    assert_eq!(Daily::of(&[]), None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! are long over. One answer, in which no reading is twice although it is in two of them while its day moves on.
 use std::collections::BTreeMap;
 
+use ccms_archive::Wanted;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::{Day, ReadingRow, SealedDay, StoreError, StoreResult};
@@ -53,7 +54,8 @@ impl Ccms {
             files.retain(|f| f.day >= low);
             let mut found = unpack(blocks).await?;
             for file in files {
-                found.extend(self.archived_rows(light, file).await?);
+                let wanted = Wanted { lights: vec![light], during: Some((from, to)) };
+                found.extend(self.archived_rows_of(wanted, file).await?);
             }
             let within = found.into_iter().filter(|r| (from..to).contains(&r.reading.reported_at));
             rows.extend(within.map(|row| (key(&row), row)));

@@ -27,6 +27,8 @@ const RING_EVERY: Duration = Duration::from_secs(2);
 const SEAL_EVERY: Duration = Duration::from_secs(3_600);
 /// Distance between looks for days that are long over.
 const ARCHIVE_EVERY: Duration = Duration::from_secs(3_600);
+/// How often days that are over are looked for that nobody summed up yet.
+const DAILY_EVERY: Duration = Duration::from_secs(600);
 /// Distance between signs that the server is alive, and between looks for devices that are silent too long.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -86,6 +88,18 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
                 "days were archived"
             ),
             Err(error) => tracing::error!(%error, "the archive was not looked after; everything stays where it is"),
+        }
+    });
+    every(ccms, DAILY_EVERY, |c| async move {
+        if !c.leads() {
+            return;
+        }
+        match c.work_out_days().await {
+            Ok(0) => {}
+            Ok(parts) => tracing::info!(parts, "days were summed up"),
+            Err(error) => {
+                tracing::error!(%error, "days were not summed up; their quarters of an hour are read instead")
+            }
         }
     });
     let checkpoint_s = ccms.settings().intake.checkpoint_every_s.max(1).unsigned_abs();

@@ -7,6 +7,10 @@ use ccms_core::reading::ReadingFlags;
 use ccms_store::audit_chain::{CHAIN_START, walk};
 use ccms_store::{Count, Day, DynStore, LogPosition, ReadingRow, SealedDay, StoreError, StoreResult};
 
+use crate::archiving::shelf::Shelf;
+
+mod daily;
+mod files;
 mod rollups;
 
 const AUDIT_PAGE: u32 = 1_000;
@@ -59,9 +63,11 @@ impl Report {
     }
 }
 
+/// With a shelf the files of archived days are read as well.
+///
 /// # Errors
 /// When the database does not answer.
-pub async fn look_through(store: &DynStore) -> StoreResult<Report> {
+pub async fn look_through(store: &DynStore, shelf: Option<&Shelf>) -> StoreResult<Report> {
     let mut report = Report { engine: store.engine().await?, ..Report::default() };
     let mut named = Named::default();
     let findings = store.engine_findings().await;
@@ -71,6 +77,8 @@ pub async fn look_through(store: &DynStore) -> StoreResult<Report> {
     report.damages = report.found;
     audit(store, &mut report).await?;
     blocks(store, &mut report, &mut named).await?;
+    files::look_through(store, shelf, &mut report, &mut named).await?;
+    daily::look_through(store, &mut report).await?;
     log(store, &mut report, &mut named).await?;
     strays(store, &mut report, &named).await?;
     let counts = store.counts().await;

@@ -1,9 +1,11 @@
 //! What quarters of an hour came to, a light's day in a row.
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{Day, LedgerDay, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult};
+use ccms_store::{DailyPart, Day, DayPart, LedgerDay, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult, part_of};
 use sqlx::PgConnection;
 
 use crate::columns::LogColumns;
@@ -27,6 +29,28 @@ fn key(table: &'static str, light_no: i64, day: i32) -> StoreResult<(LightNo, Da
     let key = format!("({light_no}, {day})");
     let at = Row::new(table, &key);
     Ok((LightNo(at.number("light_no", light_no)?), Day(day)))
+}
+
+fn part_key(day: i32, part: i32) -> StoreResult<(Day, u32)> {
+    let key = format!("({day}, {part})");
+    Ok((Day(day), Row::new("rollup_days", &key).number("part", i64::from(part))?))
+}
+
+/// What these days came to is to be worked out anew.
+async fn open(tx: &mut PgConnection, days: impl Iterator<Item = &RolledDay>) -> StoreResult<()> {
+    let parts: BTreeSet<(Day, u32)> = days.map(|day| (day.day, part_of(day.light_no))).collect();
+    for (day, part) in parts {
+        sqlx::query!(
+            "INSERT INTO rollup_days (day, part, revision) VALUES ($1, $2, 1)
+             ON CONFLICT (day, part) DO UPDATE SET revision = rollup_days.revision + 1, body = NULL",
+            day.0,
+            part.cast_signed()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(())
 }
 
 async fn write(tx: &mut PgConnection, day: &RolledDay) -> StoreResult<()> {
@@ -69,6 +93,7 @@ impl Rollups for PostgresStore {
             }
             kept.push(new);
         }
+        open(&mut tx, days.iter().zip(&kept).filter(|(_, new)| **new).map(|((_, rolled), _)| rolled)).await?;
         tx.commit().await.map_err(failed)?;
         Ok(kept)
     }
@@ -78,6 +103,7 @@ impl Rollups for PostgresStore {
         for day in days {
             write(&mut tx, day).await?;
         }
+        open(&mut tx, days.iter()).await?;
         tx.commit().await.map_err(failed)
     }
 
@@ -147,6 +173,65 @@ impl Rollups for PostgresStore {
         .map_err(failed)?
         .into_iter()
         .map(LedgerColumns::record)
+        .collect()
+    }
+
+    async fn open_parts(&self, before: Day, limit: u32) -> StoreResult<Vec<DayPart>> {
+        sqlx::query!(
+            "SELECT day, part, revision FROM rollup_days WHERE body IS NULL AND day < $1 ORDER BY day DESC, part DESC LIMIT $2",
+            before.0,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| {
+            let (day, part) = part_key(r.day, r.part)?;
+            Ok(DayPart { day, part, revision: r.revision })
+        })
+        .collect()
+    }
+
+    async fn write_daily(&self, part: &DayPart, body: &[u8]) -> StoreResult<bool> {
+        let done = sqlx::query!(
+            "UPDATE rollup_days SET body = $1 WHERE day = $2 AND part = $3 AND revision = $4",
+            body,
+            part.day.0,
+            part.part.cast_signed(),
+            part.revision
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn daily(&self, part: u32, from: Day, last: Day) -> StoreResult<Vec<DailyPart>> {
+        let rows = sqlx::query!(
+            r#"SELECT day, body AS "body!" FROM rollup_days
+               WHERE part = $1 AND day >= $2 AND day <= $3 AND body IS NOT NULL ORDER BY day"#,
+            part.cast_signed(),
+            from.0,
+            last.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(rows.into_iter().map(|r| DailyPart { day: Day(r.day), body: r.body }).collect())
+    }
+
+    async fn daily_known(&self, from: Day, last: Day) -> StoreResult<Vec<(Day, u32)>> {
+        sqlx::query!(
+            "SELECT day, part FROM rollup_days WHERE day >= $1 AND day <= $2 AND body IS NOT NULL ORDER BY day, part",
+            from.0,
+            last.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| part_key(r.day, r.part))
         .collect()
     }
 

@@ -1,9 +1,13 @@
 //! What quarters of an hour came to, a light's day in a row.
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{Day, LedgerDay, LogPosition, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult};
+use ccms_store::{
+    DailyPart, Day, DayPart, LedgerDay, LogPosition, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult, part_of,
+};
 use sqlx::SqliteConnection;
 
 use crate::{SqliteStore, failed, hot, sealing};
@@ -25,6 +29,29 @@ fn key(table: &'static str, light_no: i64, day: i64) -> StoreResult<(LightNo, Da
     let key = format!("({light_no}, {day})");
     let at = Row::new(table, &key);
     Ok((LightNo(at.number("light_no", light_no)?), Day(at.number("day", day)?)))
+}
+
+fn part_key(day: i64, part: i64) -> StoreResult<(Day, u32)> {
+    let key = format!("({day}, {part})");
+    let at = Row::new("rollup_days", &key);
+    Ok((Day(at.number("day", day)?), at.number("part", part)?))
+}
+
+/// What these days came to is to be worked out anew.
+async fn open(tx: &mut SqliteConnection, days: impl Iterator<Item = &RolledDay>) -> StoreResult<()> {
+    let parts: BTreeSet<(Day, u32)> = days.map(|day| (day.day, part_of(day.light_no))).collect();
+    for (day, part) in parts {
+        sqlx::query!(
+            "INSERT INTO rollup_days (day, part, revision) VALUES (?, ?, 1)
+             ON CONFLICT (day, part) DO UPDATE SET revision = revision + 1, body = NULL",
+            day.0,
+            part
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(())
 }
 
 async fn write(tx: &mut SqliteConnection, day: &RolledDay) -> StoreResult<()> {
@@ -67,6 +94,7 @@ impl Rollups for SqliteStore {
             }
             kept.push(new);
         }
+        open(&mut tx, days.iter().zip(&kept).filter(|(_, new)| **new).map(|((_, rolled), _)| rolled)).await?;
         tx.commit().await.map_err(failed)?;
         Ok(kept)
     }
@@ -76,6 +104,7 @@ impl Rollups for SqliteStore {
         for day in days {
             write(&mut tx, day).await?;
         }
+        open(&mut tx, days.iter()).await?;
         tx.commit().await.map_err(failed)
     }
 
@@ -145,6 +174,69 @@ impl Rollups for SqliteStore {
         .map_err(failed)?
         .into_iter()
         .map(LedgerColumns::record)
+        .collect()
+    }
+
+    async fn open_parts(&self, before: Day, limit: u32) -> StoreResult<Vec<DayPart>> {
+        sqlx::query!(
+            "SELECT day, part, revision FROM rollup_days WHERE body IS NULL AND day < ? ORDER BY day DESC, part DESC LIMIT ?",
+            before.0,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| {
+            let (day, part) = part_key(r.day, r.part)?;
+            Ok(DayPart { day, part, revision: r.revision })
+        })
+        .collect()
+    }
+
+    async fn write_daily(&self, part: &DayPart, body: &[u8]) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query!(
+            "UPDATE rollup_days SET body = ? WHERE day = ? AND part = ? AND revision = ?",
+            body,
+            part.day.0,
+            part.part,
+            part.revision
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn daily(&self, part: u32, from: Day, last: Day) -> StoreResult<Vec<DailyPart>> {
+        sqlx::query!(
+            r#"SELECT day, part, body AS "body!" FROM rollup_days
+               WHERE part = ? AND day >= ? AND day <= ? AND body IS NOT NULL ORDER BY day"#,
+            part,
+            from.0,
+            last.0
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| Ok(DailyPart { day: part_key(r.day, r.part)?.0, body: r.body }))
+        .collect()
+    }
+
+    async fn daily_known(&self, from: Day, last: Day) -> StoreResult<Vec<(Day, u32)>> {
+        sqlx::query!(
+            "SELECT day, part FROM rollup_days WHERE day >= ? AND day <= ? AND body IS NOT NULL ORDER BY day, part",
+            from.0,
+            last.0
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| part_key(r.day, r.part))
         .collect()
     }
 

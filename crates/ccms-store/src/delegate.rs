@@ -132,6 +132,10 @@ macro_rules! delegate_store {
             fn rollups_of_light(light: LightNo, from: Day, last: Day, limit: u32) -> Vec<RolledDay>;
             fn ledgers(lights: (LightNo, LightNo), from: Day, last: Day) -> Vec<LedgerDay>;
             fn ledgers_before(lights: (LightNo, LightNo), day: Day) -> Vec<LedgerDay>;
+            fn open_parts(before: Day, limit: u32) -> Vec<DayPart>;
+            fn write_daily(part: &DayPart, body: &[u8]) -> bool;
+            fn daily(part: u32, from: Day, last: Day) -> Vec<DailyPart>;
+            fn daily_known(from: Day, last: Day) -> Vec<(Day, u32)>;
             fn hot_between(lights: (LightNo, LightNo), from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
             fn oldest_hot_arrival() -> Option<UtcMillis>;
         }

@@ -23,6 +23,29 @@ pub struct LedgerDay {
     pub body: Vec<u8>,
 }
 
+/// Lights of a part: part 0 are the numbers from 0 to 1,023, and so on.
+pub const LIGHTS_OF_PART: u32 = 1_024;
+
+/// A part of the lights on a day, and how often what their quarters came to was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayPart {
+    pub day: Day,
+    pub part: u32,
+    pub revision: i64,
+}
+
+/// What a day of the lights of a part came to, in a body that is opaque to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DailyPart {
+    pub day: Day,
+    pub body: Vec<u8>,
+}
+
+/// The part of a light.
+pub const fn part_of(light: LightNo) -> u32 {
+    light.0 / LIGHTS_OF_PART
+}
+
 /// Lights are those of `from <= number < to` that are registered.
 #[async_trait]
 pub trait Rollups {
@@ -44,6 +67,19 @@ pub trait Rollups {
 
     /// Of each light the last ledger before a day, by light.
     async fn ledgers_before(&self, lights: (LightNo, LightNo), day: Day) -> StoreResult<Vec<LedgerDay>>;
+
+    /// Days of `day < before`, by part, of which quarters are there and nobody worked out what the day came to since they were changed;
+    /// newest first, at most `limit`.
+    async fn open_parts(&self, before: Day, limit: u32) -> StoreResult<Vec<DayPart>>;
+
+    /// Keeps what a day of a part came to. False, and nothing is kept, where its quarters were changed since that revision.
+    async fn write_daily(&self, part: &DayPart, body: &[u8]) -> StoreResult<bool>;
+
+    /// What the days `from <= day <= last` of a part came to, by day, as far as it is worked out.
+    async fn daily(&self, part: u32, from: Day, last: Day) -> StoreResult<Vec<DailyPart>>;
+
+    /// Of which of the days `from <= day <= last`, and of which parts, that is. By day and part.
+    async fn daily_known(&self, from: Day, last: Day) -> StoreResult<Vec<(Day, u32)>>;
 
     /// Rows in the log of `from <= reported_at < to` whose clock is believed, in no order, at most `limit`. Costs a walk over everything
     /// of that time.

@@ -15,7 +15,7 @@ const BLOCKS_AT_ONCE: u32 = 16;
 
 type OfLights = VecDeque<(LightNo, Vec<ReadingRow>)>;
 
-pub(super) struct Merged {
+pub(crate) struct Merged {
     blocks: Blocks,
     file: Option<Before>,
 }
@@ -120,7 +120,7 @@ pub(super) fn by_light(rows: Vec<ReadingRow>) -> OfLights {
 }
 
 /// The readings of a block.
-pub(super) fn unpack(block: &SealedDay) -> Result<Vec<ReadingRow>, ArchiveError> {
+pub(crate) fn unpack(block: &SealedDay) -> Result<Vec<ReadingRow>, ArchiveError> {
     let (light, day) = (block.light_no, block.day);
     ccms_block::decode(light, &block.body).map_err(|error| ArchiveError::Block { light, day, error })
 }

@@ -12,9 +12,11 @@
 //! - `run`     the hourly run: archive, delete what is too old, remove what nobody refers to
 //! - `merge`   blocks and the file before as one stream, light by light
 //! - [`shelf`] where files are, and how they are read
-//! - `reading` one light's day from wherever it is
+//! - `lookup`  some lights' readings from a file
+//! - `reading` some lights' readings of a day from wherever they are
 //! - [`restore`] and [`verify`] for the command line
-mod merge;
+mod lookup;
+pub(crate) mod merge;
 mod reading;
 pub mod restore;
 mod run;
@@ -61,7 +63,7 @@ pub fn date(day: Day) -> String {
 }
 
 /// One light's readings from two places in their order; of two that are alike the earlier place's stays.
-fn join(mut first: Vec<ReadingRow>, second: Vec<ReadingRow>) -> Vec<ReadingRow> {
+pub(crate) fn join(mut first: Vec<ReadingRow>, second: Vec<ReadingRow>) -> Vec<ReadingRow> {
     first.extend(second);
     first.sort_by_key(|r| (r.reading.reported_at, r.dedupe));
     first.dedup_by_key(|r| (r.reading.reported_at, r.dedupe));

@@ -5,8 +5,7 @@ use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ccms_archive::Footer;
-use ccms_core::ids::LightNo;
+use ccms_archive::{Footer, Wanted};
 use ccms_store::{ArchivedDay, ReadingRow};
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
@@ -15,12 +14,14 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use sha2::{Digest as _, Sha256};
 
 use super::ArchiveError;
+use super::lookup::Remembered;
 
 #[derive(Debug, Clone)]
 pub struct Shelf {
     objects: Arc<dyn ObjectStore>,
     /// Where they are files. The object store writes one under another name first, which it neither lists nor removes.
     folder: Option<PathBuf>,
+    pub(super) remembered: Arc<Remembered>,
 }
 
 /// A file that is being written. Dropped, it leaves nothing behind but in a bucket what its rules remove; killed, a folder keeps
@@ -33,12 +34,12 @@ pub(super) struct Writing {
 
 impl Shelf {
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, folder: None }
+        Self { objects, folder: None, remembered: Arc::default() }
     }
 
     /// Objects that are the files of a folder.
     pub fn in_folder(objects: Arc<dyn ObjectStore>, folder: &FsPath) -> Self {
-        Self { objects, folder: Some(folder.to_owned()) }
+        Self { folder: Some(folder.to_owned()), ..Self::new(objects) }
     }
 
     /// A folder, made if it is not there. What is written to it is flushed before it has its name.
@@ -63,7 +64,7 @@ impl Shelf {
         Ok(Writing { upload: WriteMultipart::new(upload), hash: Sha256::new(), file: file.to_owned() })
     }
 
-    async fn range(&self, file: &str, range: Range<u64>) -> Result<Bytes, ArchiveError> {
+    pub(super) async fn range(&self, file: &str, range: Range<u64>) -> Result<Bytes, ArchiveError> {
         let length = range.end.saturating_sub(range.start);
         let bytes = self.objects.get_range(&path(file)?, range).await.map_err(|e| ArchiveError::file(file, e))?;
         if bytes.len() as u64 == length {
@@ -81,28 +82,19 @@ impl Shelf {
         parsed.map(Arc::new).map_err(ArchiveError::damaged(&day.file))
     }
 
-    /// The readings of a group, of one light or of all.
+    /// The readings of a group, those that are wanted or all.
     pub(super) async fn rows(
         &self,
         file: &str,
         footer: &Arc<Footer>,
         group: usize,
-        light: Option<LightNo>,
+        wanted: Option<Wanted>,
     ) -> Result<Vec<ReadingRow>, ArchiveError> {
         let Some(place) = footer.groups().get(group) else { return Ok(Vec::new()) };
         let bytes = self.range(file, place.offset..place.offset + place.bytes).await?;
         let footer = footer.clone();
-        let rows = tokio::task::spawn_blocking(move || footer.rows(group, bytes, light)).await?;
+        let rows = tokio::task::spawn_blocking(move || footer.rows(group, bytes, wanted.as_ref())).await?;
         rows.map_err(ArchiveError::damaged(file))
-    }
-
-    /// What one light said on an archived day.
-    pub(super) async fn light_day(&self, day: &ArchivedDay, light: LightNo) -> Result<Vec<ReadingRow>, ArchiveError> {
-        let footer = self.footer(day).await?;
-        match footer.group_of(light) {
-            Some(group) => self.rows(&day.file, &footer, group, Some(light)).await,
-            None => Ok(Vec::new()),
-        }
     }
 
     /// Size and SHA-256 of a whole file.

@@ -75,6 +75,16 @@ async fn check(shelf: &Shelf, record: &ArchivedDay) -> Result<(), ArchiveError> 
     if says != (&*day, record.revision, record.readings, record.lights) {
         return Err(wrong(format!("it says of itself {says:?}")));
     }
+    if let Some(directory) = shelf.directory(record).await? {
+        let by_footer = footer.groups().iter().map(|g| (g.offset, g.bytes, g.readings, g.first_light, g.last_light));
+        let by_directory = directory
+            .places()
+            .iter()
+            .map(|p| (p.offset, u64::from(p.group_bytes), p.readings, p.first_light, p.last_light));
+        if !by_directory.eq(by_footer) {
+            return Err(wrong("its directory names other groups than its footer".to_owned()));
+        }
+    }
     let (mut readings, mut lights, mut last) = (0, 0, None);
     for group in 0..footer.groups().len() {
         for row in shelf.rows(&record.file, &footer, group, None).await? {

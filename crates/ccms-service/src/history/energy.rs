@@ -1,26 +1,29 @@
-//! What the city used: sums of ledgers over lights, by group and by stretch of the city's own time. Readings are never looked at, so that a
-//! month of a city takes a fraction of a second; what is not sealed yet is missing, and the answer says from when on.
+//! What the city used: sums over lights, by group and by stretch of the city's own time. Readings are never looked at, so that a month of a
+//! city takes a fraction of a second; what is not sealed yet is missing, and the answer says from when on.
+//!
+//! - `plan`    which stretches and which groups fit into one answer
+//! - `summing` lights go through their days in step: what whole days came to is kept for a thousand lights at a time (`daily`), the rest
+//!   is in the ledgers of their quarters of an hour
 use std::collections::BTreeMap;
 
-use ccms_block::{Ledger, Sum, Tally};
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Day, LedgerDay, StoreError, StoreResult};
+use ccms_store::part_of;
 
+use self::plan::{Asked, Plan};
+use self::summing::Total;
 use super::Cut;
-use super::summaries::{coverage, ledgers};
+use super::summaries::coverage;
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
 use crate::permission::MayView;
 
-/// Lights times days that one request may sum; a light's day takes about three microseconds.
-const LIGHT_DAYS_MAX: u64 = 1_000_000;
-/// Lights times days that are read in one go.
-const LIGHT_DAYS_AT_ONCE: u32 = 20_000;
-/// Numbers of lights that are not asked for and still read, rather than ask once more.
-const GAP_MAX: u32 = 16;
-/// Stretches of one request.
-const STRETCHES_MAX: usize = 1_000;
+mod plan;
+mod summing;
+
+pub(crate) use summing::{daily_of, runs};
+
+type Stretch = (UtcMillis, UtcMillis);
 
 /// How lights are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,45 +81,74 @@ pub struct EnergyPage {
 /// Groups by name, and whose lights are in them.
 struct Groups {
     names: Vec<(String, u32)>,
-    of: BTreeMap<LightNo, usize>,
+    /// Lights by number, with the place of their group.
+    of: Vec<(LightNo, usize)>,
+    /// Lights there are, wanted or not, by part.
+    there: BTreeMap<u32, u32>,
+}
+
+impl Groups {
+    /// Whether so many of the lights are wanted that what whole days of all came to is less to read.
+    fn are_many(&self) -> bool {
+        let there: u32 = self.there.values().sum();
+        summing::are_many(self.of.len(), there)
+    }
 }
 
 impl Ccms {
     /// What groups of lights used.
     ///
     /// # Errors
-    /// [`ServiceError::Invalid`] when the sum is over too many lights and days for one request.
+    /// [`ServiceError::Invalid`] when one group of one stretch is too much for one request.
     pub async fn energy(&self, by: MayView<'_>, query: EnergyQuery<'_>) -> Result<EnergyPage, ServiceError> {
         let groups = self.groups(by, query);
         // Before the ledgers: what is sealed in between is more than is promised, never less.
         let complete_until = self.store().oldest_hot_arrival().await?.unwrap_or(self.now()).min(self.now());
         let mut page = EnergyPage { used: Vec::new(), next: None, complete_until };
-        let Some((start, end)) = self.believable(query.window) else { return Ok(page) };
+        let Some(window) = self.believable(query.window) else { return Ok(page) };
         if groups.names.is_empty() {
             return Ok(page);
         }
-        let wanted = query.limit.saturating_add(query.skip).div_ceil(groups.names.len()).min(STRETCHES_MAX);
-        let (stretches, more) = self.stretches((start, end), query.cut, wanted, groups.of.len())?;
-        let sums = self.summed_up(&groups, &stretches).await?;
+        let around = |inside| self.inner().city_time.around(inside, query.cut);
+        let asked = Asked {
+            groups: &groups.names.iter().map(|(_, lights)| *lights).collect::<Vec<_>>(),
+            many: groups.are_many(),
+            skip: query.skip,
+            limit: query.limit,
+            newest: around(UtcMillis(window.1.0 - 1)),
+            start: window.0,
+        };
+        let Plan { stretches, groups: of_newest, more } = asked.plan(|(from, _)| around(UtcMillis(from.0 - 1)))?;
+        let wanted = if stretches.len() == 1 { of_newest.clone() } else { 0..groups.names.len() };
+        let sums = self.summed_up(&groups, wanted, &stretches).await?;
         for (at, &(from, to)) in stretches.iter().enumerate() {
-            let skip = if at == 0 { query.skip } else { 0 };
-            for (group, (name, lights)) in groups.names.iter().enumerate().skip(skip) {
+            let range = if at == 0 { of_newest.clone() } else { 0..groups.names.len() };
+            for group in range {
                 if page.used.len() == query.limit {
                     // A moment inside the stretch stands for it.
                     page.next = Some((UtcMillis(from.0 + 1), group));
                     return Ok(page);
                 }
+                let (name, lights) = &groups.names[group];
                 page.used.push(used((from, to), name, *lights, &sums[at][group]));
             }
         }
-        page.next = stretches.last().filter(|_| more).map(|last| (last.0, 0));
+        page.next = match stretches.first() {
+            Some(newest) if of_newest.end < groups.names.len() => Some((UtcMillis(newest.0.0 + 1), of_newest.end)),
+            _ => stretches.last().filter(|_| more).map(|last| (last.0, 0)),
+        };
         Ok(page)
     }
 
     fn groups(&self, by: MayView<'_>, query: EnergyQuery<'_>) -> Groups {
         let live = self.live().read();
         let mut members: BTreeMap<String, Vec<LightNo>> = BTreeMap::new();
-        for light in live.lights().filter(|l| by.who().sees(&l.record)) {
+        let mut there: BTreeMap<u32, u32> = BTreeMap::new();
+        for light in live.lights() {
+            *there.entry(part_of(light.record.no)).or_default() += 1;
+            if !by.who().sees(&light.record) {
+                continue;
+            }
             let name = match query.grouping {
                 Grouping::City => String::new(),
                 Grouping::Zone => light.record.zone(),
@@ -128,135 +160,12 @@ impl Ccms {
                 members.entry(name).or_default().push(light.record.no);
             }
         }
-        let of = members.values().enumerate().flat_map(|(g, lights)| lights.iter().map(move |no| (*no, g))).collect();
-        Groups { names: members.into_iter().map(|(name, lights)| (name, lights.len() as u32)).collect(), of }
-    }
-
-    /// The newest stretches, at most `wanted`, newest first, and whether there are more.
-    fn stretches(
-        &self,
-        (start, end): (UtcMillis, UtcMillis),
-        cut: Cut,
-        wanted: usize,
-        lights: usize,
-    ) -> Result<(Vec<(UtcMillis, UtcMillis)>, bool), ServiceError> {
-        let mut stretches: Vec<(UtcMillis, UtcMillis)> = Vec::new();
-        let mut inside = UtcMillis(end.0 - 1);
-        loop {
-            let stretch = self.inner().city_time.around(inside, cut);
-            let newest = stretches.first().unwrap_or(&stretch).1;
-            let days = newest.since(stretch.0).unsigned_abs() / 86_400_000 + 2;
-            if days * lights as u64 > LIGHT_DAYS_MAX {
-                if stretches.is_empty() {
-                    let message =
-                        format!("{lights} lights are too many for this at once; ask for days, or for one ward.");
-                    return Err(ServiceError::Invalid { field: "resolution", message });
-                }
-                return Ok((stretches, true));
-            }
-            stretches.push(stretch);
-            if stretch.0 <= start {
-                return Ok((stretches, false));
-            }
-            if stretches.len() == wanted {
-                return Ok((stretches, true));
-            }
-            inside = UtcMillis(stretch.0.0 - 1);
-        }
-    }
-
-    /// By stretch and then by group.
-    async fn summed_up(&self, groups: &Groups, stretches: &[(UtcMillis, UtcMillis)]) -> StoreResult<Vec<Vec<Total>>> {
-        // One at a time: each keeps a processor busy.
-        let _turn = self.inner().summing.lock().await;
-        let mut totals = vec![vec![Total::default(); groups.names.len()]; stretches.len()];
-        let (Some(newest), Some(oldest)) = (stretches.first(), stretches.last()) else { return Ok(totals) };
-        let (first, last) = (Day::of(oldest.0), Day::of(UtcMillis(newest.1.0 - 1)));
-        let days = (last.0 - first.0 + 1).unsigned_abs();
-        for lights in runs(groups.of.keys().copied(), (LIGHT_DAYS_AT_ONCE / days).max(1)) {
-            let before = self.store().ledgers_before(lights, first).await?;
-            let within = self.store().ledgers(lights, first, last).await?;
-            let stretches = stretches.to_vec();
-            let unpacking = tokio::task::spawn_blocking(move || sums_of(before, within, &stretches));
-            for (light, at, sum) in unpacking.await.map_err(StoreError::unavailable)?? {
-                if let Some(group) = groups.of.get(&light) {
-                    totals[at][*group].add(&sum);
-                }
-            }
-        }
-        Ok(totals)
-    }
-}
-
-/// Half-open ranges of numbers with all of these in them, each with at most `most` numbers.
-pub(super) fn runs(numbers: impl Iterator<Item = LightNo>, most: u32) -> Vec<(LightNo, LightNo)> {
-    let mut runs: Vec<(LightNo, LightNo)> = Vec::new();
-    for no in numbers {
-        match runs.last_mut() {
-            Some((first, end)) if no.0 - end.0 <= GAP_MAX && no.0 - first.0 < most => end.0 = no.0 + 1,
-            _ => runs.push((no, LightNo(no.0 + 1))),
-        }
-    }
-    runs
-}
-
-/// What each light came to in each stretch. Both lists are by light, and the second by day in it.
-fn sums_of(
-    before: Vec<LedgerDay>,
-    within: Vec<LedgerDay>,
-    stretches: &[(UtcMillis, UtcMillis)],
-) -> StoreResult<Vec<(LightNo, usize, Sum)>> {
-    let mut before = before.into_iter().peekable();
-    let mut sums = Vec::new();
-    for days in within.chunk_by(|a, b| a.light_no == b.light_no) {
-        let light = days[0].light_no;
-        let mut tally = Tally::default();
-        while let Some(day) = before.next_if(|day| day.light_no <= light) {
-            if day.light_no == light {
-                read(&day)?.iter().for_each(|quarter| tally.skip(quarter));
-            }
-        }
-        // From the oldest stretch on, as the days are.
-        let (mut at, mut sum) = (stretches.len() - 1, Sum::default());
-        for day in days {
-            for quarter in read(day)? {
-                while at > 0 && quarter.begins >= stretches[at].1 {
-                    sums.push((light, at, std::mem::take(&mut sum)));
-                    at -= 1;
-                }
-                if (stretches[at].0..stretches[at].1).contains(&quarter.begins) {
-                    tally.add(&quarter, &mut sum);
-                } else {
-                    tally.skip(&quarter);
-                }
-            }
-        }
-        sums.push((light, at, sum));
-    }
-    Ok(sums)
-}
-
-fn read(day: &LedgerDay) -> StoreResult<Vec<Ledger>> {
-    ledgers(day.light_no, day.day, &day.body)
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Total {
-    heard: u32,
-    sum: Sum,
-}
-
-impl Total {
-    fn add(&mut self, light: &Sum) {
-        let all = &mut self.sum;
-        self.heard += u32::from(light.samples > 0);
-        all.covered_s += light.covered_s;
-        all.on_s += light.on_s;
-        if let Some(wh) = light.energy_wh {
-            all.energy_wh = Some(all.energy_wh.unwrap_or(0).saturating_add(wh));
-        }
-        all.meter_breaks += light.meter_breaks;
-        all.meter_rollovers += light.meter_rollovers;
+        let of_group =
+            |(group, lights): (usize, &Vec<LightNo>)| lights.iter().map(move |no| (*no, group)).collect::<Vec<_>>();
+        let mut of: Vec<_> = members.values().enumerate().flat_map(of_group).collect();
+        of.sort_unstable();
+        let names = members.into_iter().map(|(name, lights)| (name, lights.len() as u32)).collect();
+        Groups { names, of, there }
     }
 }
 
@@ -272,20 +181,5 @@ fn used((from, to): (UtcMillis, UtcMillis), name: &str, lights: u32, total: &Tot
         coverage: coverage(total.sum.covered_s / u64::from(lights.max(1)), (from, to)),
         meter_breaks: total.sum.meter_breaks,
         meter_rollovers: total.sum.meter_rollovers,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_read_in_runs() {
-        let runs_of = |numbers: &[u32], most| {
-            runs(numbers.iter().map(|n| LightNo(*n)), most).into_iter().map(|(a, b)| (a.0, b.0)).collect::<Vec<_>>()
-        };
-        assert_eq!(runs_of(&[1, 2, 3, 20, 40, 41], 100), [(1, 21), (40, 42)]);
-        assert_eq!(runs_of(&[1, 2, 3, 4, 5], 2), [(1, 3), (3, 5), (5, 6)]);
-        assert_eq!(runs_of(&[], 2), []);
     }
 }

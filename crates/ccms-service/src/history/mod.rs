@@ -7,6 +7,7 @@
 //! - `raw`        every reading of a light, newest first
 //! - `summaries`  what quarters of an hour, days and months of a light came to
 //! - [`energy`]   what the city used, by light, feeder, ward or zone, and by quarter of an hour, day or month
+//! - [`daily`]    what whole days of all lights came to, worked out once they are over
 //! - [`moment`]   what every light said at a moment
 //!
 //! Behind them is one rule: what is in the log is read before what is sealed, so that a reading that moves in between is in both
@@ -16,6 +17,7 @@ use ccms_core::time::UtcMillis;
 
 use crate::ccms::Ccms;
 
+pub mod daily;
 pub mod energy;
 pub mod moment;
 mod raw;

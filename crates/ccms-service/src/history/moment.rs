@@ -1,9 +1,10 @@
 //! What every light said at a moment: its last reading in the quarter of an hour before.
 use std::collections::BTreeMap;
 
+use ccms_archive::Wanted;
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::time::UtcMillis;
-use ccms_store::{Day, ReadingRow, StoreResult};
+use ccms_store::{Day, ReadingRow};
 
 use super::energy::runs;
 use crate::ccms::Ccms;
@@ -40,44 +41,40 @@ impl Ccms {
         };
         let more = said.len() > limit;
         said.truncate(limit);
-        let mut last: BTreeMap<LightNo, ReadingRow> = BTreeMap::new();
+        let mut last = Newest::default();
         let numbers: Vec<LightNo> = said.iter().map(|s| s.no).collect();
+        let (from, to) = (UtcMillis(at.0.saturating_sub(REACH_MS)), UtcMillis(at.0.saturating_add(1)));
+        // The log before the blocks, and these before files: what moves in between is in both rather than in neither.
         for lights in runs(numbers.iter().copied(), u32::MAX) {
-            let wanted: Vec<LightNo> = numbers.iter().copied().filter(|no| (lights.0..lights.1).contains(no)).collect();
-            for row in self.said_before(lights, &wanted, at).await? {
-                let newer = |held: &ReadingRow| key(&row) > key(held);
-                if last.get(&row.light_no).is_none_or(newer) {
-                    last.insert(row.light_no, row);
-                }
+            last.add(self.store().hot_between(lights, from, to, HOT_ROWS_MAX).await?);
+            for day in Day::of(from).0..=Day::of(at).0 {
+                let blocks = self.store().sealed_of_day(Day(day), lights.0, lights.1).await?;
+                let rows = past::unpack(blocks).await?;
+                last.add(rows.into_iter().filter(|r| (from..to).contains(&r.reading.reported_at)));
             }
         }
+        for file in self.store().archived_days(Day::of(from), Day::of(at), u32::MAX).await? {
+            last.add(self.archived_rows_of(Wanted { lights: numbers.clone(), during: Some((from, to)) }, file).await?);
+        }
         for light in &mut said {
-            light.reading = last.remove(&light.no);
+            light.reading = last.0.remove(&light.no);
         }
         let next = said.last().filter(|_| more).map(|s| s.no);
         Ok((said, next))
     }
+}
 
-    /// Readings of these lights shortly before a moment, and of the moment. The log before the blocks, and these before files.
-    async fn said_before(
-        &self,
-        lights: (LightNo, LightNo),
-        wanted: &[LightNo],
-        at: UtcMillis,
-    ) -> StoreResult<Vec<ReadingRow>> {
-        let (from, to) = (UtcMillis(at.0.saturating_sub(REACH_MS)), UtcMillis(at.0.saturating_add(1)));
-        let mut rows = self.store().hot_between(lights, from, to, HOT_ROWS_MAX).await?;
-        for day in Day::of(from).0..=Day::of(at).0 {
-            let blocks = self.store().sealed_of_day(Day(day), lights.0, lights.1).await?;
-            let mut sealed = past::unpack(blocks).await?;
-            if let Some(file) = self.store().archived_days(Day(day), Day(day), 1).await?.pop() {
-                for light in wanted {
-                    sealed.extend(self.archived_rows(*light, file.clone()).await?);
-                }
+/// The newest reading of each light.
+#[derive(Default)]
+struct Newest(BTreeMap<LightNo, ReadingRow>);
+
+impl Newest {
+    fn add(&mut self, rows: impl IntoIterator<Item = ReadingRow>) {
+        for row in rows {
+            if self.0.get(&row.light_no).is_none_or(|held| key(&row) > key(held)) {
+                self.0.insert(row.light_no, row);
             }
-            rows.extend(sealed.into_iter().filter(|r| (from..to).contains(&r.reading.reported_at)));
         }
-        Ok(rows)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Blocks against what their days came to: worked out once more and compared. Of a day that is in a file as well, only that there are
-//! sums can be said from here.
+//! sums can be said from here; `files` says the rest.
 use std::collections::HashMap;
 
+use ccms_block::Quarter;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Day, DynStore, SealedDay, StoreResult};
+use ccms_store::{Day, DynStore, RolledDay, SealedDay, StoreResult};
 
 /// A running server may seal a day anew between two looks at it.
-const LOOKS: u32 = 3;
+pub const LOOKS: u32 = 3;
 
 /// Days that are in files, as far as they were asked for.
 #[derive(Default)]
@@ -31,7 +32,8 @@ pub async fn finding(store: &DynStore, block: &SealedDay, archived: &mut Archive
             None if is_belated(store, light, day).await? => None,
             None => Some("its quarters of an hour were not summed up".to_owned()),
             Some(_) if in_file => None,
-            Some(rolled) => compare(&block, &rolled.ledger, &rolled.measured),
+            // A block that cannot be read was found before.
+            Some(rolled) => worked_out(&block).and_then(|quarters| compare(&quarters, &rolled)),
         };
         let now = store.sealed_of_light(light, day, day, 1).await?.pop();
         match now {
@@ -43,17 +45,20 @@ pub async fn finding(store: &DynStore, block: &SealedDay, archived: &mut Archive
     Ok(last)
 }
 
-async fn is_belated(store: &DynStore, light: LightNo, day: Day) -> StoreResult<bool> {
+pub async fn is_belated(store: &DynStore, light: LightNo, day: Day) -> StoreResult<bool> {
     Ok(store.unrolled_days(u32::MAX).await?.contains(&(light, day)))
 }
 
-fn compare(block: &SealedDay, ledger: &[u8], measured: &[u8]) -> Option<String> {
-    // A block that cannot be read was found before.
+fn worked_out(block: &SealedDay) -> Option<Vec<Quarter>> {
     let rows = ccms_block::decode(block.light_no, &block.body).ok()?;
-    let worked_out = ccms_block::quarters(&rows, UtcMillis(i64::MAX));
-    let kept = ccms_block::decode_ledger(block.day, ledger)
-        .and_then(|time| ccms_block::decode_measured(&time, measured).map(|values| (time, values)));
-    match kept {
+    Some(ccms_block::quarters(&rows, UtcMillis(i64::MAX)))
+}
+
+/// What is wrong with sums that should be these.
+pub fn compare(worked_out: &[Quarter], kept: &RolledDay) -> Option<String> {
+    let read = ccms_block::decode_ledger(kept.day, &kept.ledger)
+        .and_then(|time| ccms_block::decode_measured(&time, &kept.measured).map(|values| (time, values)));
+    match read {
         Err(error) => Some(format!("its sums: {error}")),
         Ok((time, values)) => {
             let same = time.len() == worked_out.len()

@@ -6,7 +6,7 @@ use ccms_core::ids::LightNo;
 use super::Database;
 use super::samples::registered;
 use super::sealing::{ALL, FIRST, LIGHTS, block, said, undated};
-use crate::{Day, LedgerDay, RolledDay, SealedDay};
+use crate::{DailyPart, Day, DayPart, LedgerDay, RolledDay, SealedDay};
 
 fn rolled(light: u32, day: i32, ledger: &[u8]) -> RolledDay {
     RolledDay {
@@ -59,6 +59,36 @@ pub async fn ledgers_are_those_of_registered_lights(database: Arc<dyn Database>)
     assert_eq!(before, [ledger(1, 3, &[1, 3]), ledger(3, 1, &[3, 1])], "of each the last one");
     assert_eq!(store.ledgers_before((LightNo(0), LightNo(2)), at(3)).await.unwrap(), [ledger(1, 0, &[1, 0])]);
     assert_eq!(store.ledgers_before(LIGHTS, at(0)).await.unwrap(), []);
+}
+
+pub async fn what_a_day_came_to_is_kept_until_it_changes(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let at = |day: i32| Day(FIRST.0 + day);
+    let open = |day: i32, part: u32, revision: i64| DayPart { day: at(day), part, revision };
+    assert_eq!(store.open_parts(Day(i32::MAX), 9).await.unwrap(), []);
+    let days = [(1, 0), (1_023, 0), (1_024, 0), (1, 1), (u32::MAX, 1)].map(|(light, day)| rolled(light, day, b"a"));
+    store.write_rollups(&days).await.unwrap();
+    let last = u32::MAX / 1_024;
+    let all = [open(1, last, 1), open(1, 0, 1), open(0, 1, 1), open(0, 0, 1)];
+    assert_eq!(store.open_parts(at(2), 9).await.unwrap(), all, "newest first");
+    assert_eq!(store.open_parts(at(1), 9).await.unwrap(), all[2..]);
+    assert_eq!(store.open_parts(at(2), 1).await.unwrap(), all[..1]);
+    assert!(store.write_daily(&all[3], b"sums").await.unwrap());
+    assert!(store.write_daily(&all[1], &[0, 255]).await.unwrap());
+    assert!(!store.write_daily(&open(5, 5, 1), b"nothing there").await.unwrap());
+    assert_eq!(store.open_parts(at(2), 9).await.unwrap(), [all[0], all[2]]);
+    let kept = [(0, b"sums".to_vec()), (1, vec![0, 255])].map(|(day, body)| DailyPart { day: at(day), body });
+    assert_eq!(store.daily(0, at(0), at(1)).await.unwrap(), kept);
+    assert_eq!(store.daily(0, at(1), at(9)).await.unwrap(), kept[1..]);
+    assert_eq!(store.daily(1, at(0), at(9)).await.unwrap(), []);
+    assert_eq!(store.daily_known(at(0), at(9)).await.unwrap(), [(at(0), 0), (at(1), 0)]);
+    // A block that is kept opens its day again; one that is not leaves it.
+    assert_eq!(store.seal(&[sealed(7, 0, 1, b"b"), sealed(8, 1, 5, b"lost")]).await.unwrap(), [true, false]);
+    assert_eq!(store.open_parts(at(1), 9).await.unwrap(), [all[2], open(0, 0, 2)]);
+    assert_eq!(store.daily(0, at(0), at(1)).await.unwrap(), kept[1..]);
+    assert!(!store.write_daily(&all[3], b"of before").await.unwrap());
+    assert!(store.write_daily(&open(0, 0, 2), b"of now").await.unwrap());
+    assert_eq!(store.daily_known(at(0), at(0)).await.unwrap(), [(at(0), 0)]);
 }
 
 pub async fn a_moment_is_found_in_the_log(database: Arc<dyn Database>) {
