@@ -90,10 +90,7 @@ impl Device {
                 AlertSeverity::Critical,
                 f64::from(battery),
                 f64::from(BATTERY_CRITICAL_PERCENT),
-                level(
-                    battery < BATTERY_CRITICAL_PERCENT,
-                    battery >= BATTERY_CRITICAL_PERCENT + BATTERY_BACK_PERCENT,
-                ),
+                level(battery < BATTERY_CRITICAL_PERCENT, battery >= BATTERY_CRITICAL_PERCENT + BATTERY_BACK_PERCENT),
             ),
             (
                 "overheating",

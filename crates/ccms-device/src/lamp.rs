@@ -190,7 +190,10 @@ mod tests {
         }
         // Nobody knows whether it is night: then it is.
         assert_eq!(circumstances(None, Some(&s)).override_end(true, None), Until::Uptime(Uptime(3_600_000)));
-        assert_eq!(circumstances(Some(midnight), None).override_end(true, None), Until::Utc(midnight.plus_seconds(3_600)));
+        assert_eq!(
+            circumstances(Some(midnight), None).override_end(true, None),
+            Until::Utc(midnight.plus_seconds(3_600))
+        );
         assert!(is_dark(0) && is_dark(29) && !is_dark(30));
     }
 }

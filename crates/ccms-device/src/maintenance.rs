@@ -50,7 +50,8 @@ impl Device {
             Technician::Lock { holder } => self.take_lock(at, holder),
             Technician::Release { by } => self.release_lock(at, by),
             Technician::Switch(lamp) => {
-                let lamp = lamp.map(|l| if l.power == PowerState::Off { Lamp { brightness_percent: 0, ..l } } else { l });
+                let lamp =
+                    lamp.map(|l| if l.power == PowerState::Off { Lamp { brightness_percent: 0, ..l } } else { l });
                 let until = at.plus_s(HAND_MAX_S);
                 self.hand = lamp.filter(|_| self.settings.maintenance.is_some()).map(|lamp| (lamp, until));
             }

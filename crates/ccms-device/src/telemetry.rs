@@ -131,7 +131,9 @@ impl Device {
                 self.live = true;
                 self.reconfigure(at, status);
             }
-            Verdict::ServerError { .. } | Verdict::NoAnswer | Verdict::Unreadable => self.report_failed(at, Kind::Status, &verdict),
+            Verdict::ServerError { .. } | Verdict::NoAnswer | Verdict::Unreadable => {
+                self.report_failed(at, Kind::Status, &verdict)
+            }
         }
     }
 
