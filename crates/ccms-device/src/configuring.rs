@@ -108,7 +108,9 @@ impl Device {
         }
         self.configure_attempts = 0;
         self.configure_again = self.next_refresh(at);
-        if !self.registered {
+        if self.registered {
+            self.contact(at);
+        } else {
             self.go_ready(at);
         }
         self.report_firmware(at);
@@ -116,6 +118,9 @@ impl Device {
 
     fn go_ready(&mut self, at: Uptime) {
         (self.registered, self.store_at_once) = (true, false);
+        for lane in &mut self.lanes {
+            (lane.no_answers, lane.server_errors) = (0, 0);
+        }
         self.enter(self.home());
         match self.state {
             State::Maintenance => self.show_maintenance(),

@@ -65,9 +65,12 @@ impl Device {
     /// 500: wait 30 s, at most three times. No answer: 10 s, at most five times. Then offline, and the back-off of polls.
     pub(crate) fn lane_failed(&mut self, at: Uptime, kind: Kind, verdict: &Verdict) {
         if self.state == State::Offline {
-            self.backoff_step += 1;
-            let wait_ms = self.backoff_ms();
-            self.lane_mut(Kind::Commands).not_before = at.plus_ms(wait_ms);
+            // What was under way when the connection was given up is no probe.
+            if self.is_probe(kind) {
+                self.backoff_step += 1;
+                let wait_ms = self.backoff_ms();
+                self.lane_mut(Kind::Commands).not_before = at.plus_ms(wait_ms);
+            }
             return;
         }
         let (is_server_error, asked_s) = match verdict {

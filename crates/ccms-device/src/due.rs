@@ -44,7 +44,8 @@ impl Device {
         let due = match self.state {
             State::PowerOn | State::Initializing | State::PowerOff => None,
             State::Configuring => NOW.filter(|_| kind == Kind::Configure),
-            State::Offline => self.due_as_probe(kind),
+            // All probes keep the back-off of polls.
+            State::Offline => self.is_probe(kind).then_some(self.lane(Kind::Commands).not_before),
             State::Ready | State::Error => self.due_online(kind),
             // Commands are withheld: what is not fetched cannot be executed, and the server keeps it.
             State::Maintenance if kind == Kind::Commands => None,
@@ -55,16 +56,14 @@ impl Device {
     }
 
     /// Offline one request is the probe: the poll, or, because an old token is good for nothing else, the report.
-    fn due_as_probe(&self, kind: Kind) -> Option<Uptime> {
+    pub(crate) fn is_probe(&self, kind: Kind) -> bool {
         let by_report = self.token_is_over() && self.can_report();
-        let probe = match kind {
+        match kind {
             Kind::Commands => !by_report,
             Kind::Sync => by_report && self.has_backlog(),
             Kind::Status => by_report && !self.has_backlog(),
             Kind::Configure | Kind::CommandAck | Kind::Alert | Kind::Firmware | Kind::Logs | Kind::Health => false,
-        };
-        // All probes keep the back-off of polls.
-        probe.then_some(self.lane(Kind::Commands).not_before)
+        }
     }
 
     fn due_online(&self, kind: Kind) -> Option<Uptime> {

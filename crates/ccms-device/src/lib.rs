@@ -28,8 +28,8 @@
 //!    output after it: a command's id is in flash before the lamp moves, and a reading leaves flash only after the server said
 //!    200. A shell that reorders them acts twice on one command, or loses readings.
 //! 2. **Each `Persist` is atomic.** After a cut it happened or it did not: two copies with a checksum and a counter, or a log
-//!    with a checksum in each record. What is kept is four things of fixed size: [`Settings`] (about 2 KB and what waits to be
-//!    acknowledged), a ring of readings, a store of alerts, and nothing else. Logs stay in memory.
+//!    with a checksum in each record. What is kept is three things of fixed size: [`Settings`] (about 2 KB, and the commands
+//!    that were done), a ring of readings, and a store of alerts. Logs stay in memory.
 //! 3. **`uptime` never goes back** in one boot and starts at 0 with the power. It may be any monotonic tick. Without network
 //!    time `utc` is `None`; the machine learns the time from the server and keeps it by uptime.
 //! 4. **Measure, then `Timeout`.** Sensors that are given late make late alerts; nothing else depends on them.

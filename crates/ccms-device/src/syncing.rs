@@ -92,7 +92,7 @@ impl Device {
                         many => self.batch_max = many / 2,
                     }
                 }
-                self.refused_offline(at);
+                self.refused_offline(at, Kind::Sync);
             }
             Verdict::Reconfigure { status } => {
                 self.live = true;

@@ -125,7 +125,7 @@ impl Device {
                 if self.is_refused_again(at, Kind::Status) {
                     self.drop_readings(&covered.readings);
                 }
-                self.refused_offline(at);
+                self.refused_offline(at, Kind::Status);
             }
             Verdict::Reconfigure { status } => {
                 self.live = true;
@@ -157,9 +157,9 @@ impl Device {
     }
 
     /// A report that was the probe and is refused keeps the back-off like any other.
-    pub(crate) fn refused_offline(&mut self, at: Uptime) {
+    pub(crate) fn refused_offline(&mut self, at: Uptime, kind: Kind) {
         if self.state == State::Offline {
-            self.lane_failed(at, Kind::Status, &Verdict::NoAnswer);
+            self.lane_failed(at, kind, &Verdict::NoAnswer);
         }
     }
 
