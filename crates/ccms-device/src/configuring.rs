@@ -162,7 +162,8 @@ impl Device {
             return;
         }
         self.log(at, Level::Warning, format!("{status}: configuring again"));
-        let cured_before = !self.token_refused;
+        // Configured a moment ago and refused at once: more of the same would go round in circles.
+        let cured_before = std::mem::take(&mut self.accepted);
         (self.token_refused, self.registered, self.store_at_once) = (true, false, true);
         self.store_readings();
         if self.state != State::Maintenance {

@@ -32,7 +32,7 @@ impl Device {
 
     /// An accepted request: the token is good, and the way is open.
     pub(crate) fn contact(&mut self, at: Uptime) {
-        self.token_refused = false;
+        (self.token_refused, self.accepted) = (false, true);
         if self.state == State::Offline {
             self.enter(self.home());
             self.show(self.led(), "Online".into());

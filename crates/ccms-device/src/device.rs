@@ -44,6 +44,8 @@ pub struct Device {
     pub(crate) registered: bool,
     pub(crate) configure_attempts: u32,
     pub(crate) configure_again: Uptime,
+    /// An authenticated request was accepted since the last configure.
+    pub(crate) accepted: bool,
     /// The server refused the token since the last accepted request.
     pub(crate) token_refused: bool,
 
@@ -110,6 +112,7 @@ impl Device {
             registered: false,
             configure_attempts: 0,
             configure_again: at,
+            accepted: false,
             token_refused: false,
             status_due: at,
             status_interval_s: STATUS_INTERVAL_S,

@@ -140,7 +140,7 @@ fn four_hours(b: &mut Bench, moods: Vec<Mood>, hands: &[Hand]) -> Result<Told, T
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn promises_hold_under_any_answers(

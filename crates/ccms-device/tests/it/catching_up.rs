@@ -40,21 +40,21 @@ fn three_hours_offline_bring_exactly_360_readings_once_in_the_documents_order_pa
         Kind::CommandAck | Kind::Alert => Reply::Silence,
         _ => good(seen),
     });
-    let (cut_ms, taken) = (b.now_ms, b.delivered.len());
+    assert_eq!(b.device.unsent_readings(), 0);
+    let taken = b.delivered.len();
     for n in 0..3 * 120 {
         breathe(&mut b, n);
         b.unreachable_ms(30 * SECOND_MS);
     }
     assert_eq!(b.delivered.len(), taken);
     assert_eq!((b.device.unsent_acks(), b.device.unsent_alerts()), (1, 1));
-    let healed_ms = b.now_ms;
+    let cached: BTreeSet<u32> = b.saved.readings.iter().map(|s| s.seq).collect();
+    assert_eq!((cached.len(), b.device.unsent_readings()), (360, 360));
     b.forget();
     b.run_ms(10 * MINUTE_MS, &mut good);
-    // Exactly 360 of the outage, each once.
-    let at = |ms: u64| b.start.0 + ms as i64;
-    let of_outage: Vec<_> = b.delivered.iter().filter(|(t, _)| (at(cut_ms)..at(healed_ms)).contains(&t.0)).collect();
-    assert_eq!(of_outage.len(), 360);
-    assert_eq!(of_outage.iter().collect::<BTreeSet<_>>().len(), 360);
+    let arrived: Vec<u32> = b.delivered.iter().map(|(_, seq)| *seq).filter(|seq| cached.contains(seq)).collect();
+    assert_eq!(arrived.len(), 360);
+    assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>(), cached, "each once");
     // One request, and before it nothing but the probe.
     assert_eq!(&b.kinds()[..2], [Kind::Commands, Kind::Sync]);
     assert_eq!((b.of(Kind::Sync).len(), b.of(Kind::CommandAck).len(), b.of(Kind::Alert).len()), (1, 0, 0));
@@ -82,7 +82,7 @@ fn three_hours_offline_bring_exactly_360_readings_once_in_the_documents_order_pa
 fn readings_push_out_readings_and_nothing_else() {
     let mut b = Bench::ready(EVENING);
     let mut n = 0;
-    b.sensors.battery_percent = 9;
+    b.sensors.temperature_dc = 700;
     // A hundred and ten commands are executed while no acknowledgement gets through.
     b.run_ms(HOUR_MS, &mut |seen: &Seen| match seen.kind() {
         Kind::CommandAck | Kind::Alert => error(500, 0),
@@ -94,8 +94,6 @@ fn readings_push_out_readings_and_nothing_else() {
         _ => good(seen),
     });
     assert_eq!((b.device.unsent_acks(), b.device.unsent_alerts()), (100, 1), "the oldest are given up");
-    b.sensors.temperature_dc = 620;
-    b.sensors.battery_percent = 30;
     b.unreachable_ms(8 * HOUR_MS);
     assert_eq!(b.device.unsent_readings(), 1_080);
     assert_eq!((b.device.unsent_acks(), b.device.unsent_alerts()), (100, 1));
@@ -167,7 +165,8 @@ fn a_server_that_refuses_the_whole_gets_less_at_a_time_and_at_last_each_by_itsel
         _ => good(seen),
     });
     let sizes: Vec<usize> = b.of(Kind::Sync).iter().map(|s| s.count("readings")).collect();
-    assert!(sizes.is_sorted_by(|a, b| a >= b) && *sizes.last().unwrap() <= 1, "{sizes:?}");
+    // A reading may have come in between.
+    assert!(sizes.is_sorted_by(|a, b| a + 1 >= *b) && *sizes.last().unwrap() <= 1, "{sizes:?}");
     assert!(sizes.windows(3).all(|w| w[0] != w[2] || w[0] <= 1), "each size twice: {sizes:?}");
     assert_eq!((b.device.unsent_readings(), b.device.unsent_alerts()), (0, 0));
     let distinct: BTreeSet<u32> = b.delivered.iter().map(|(_, seq)| *seq).collect();
@@ -217,12 +216,13 @@ fn a_power_cut_costs_one_reading_at_most_and_none_with_a_brown_out_interrupt() {
     for warned in [false, true] {
         let mut b = Bench::ready(EVENING);
         b.run_ms(10 * MINUTE_MS - 15 * SECOND_MS, &mut good);
-        let taken = b.delivered.len();
-        // A sample is taken and its request dies with the power.
-        b.run_ms(30 * SECOND_MS, &mut |seen: &Seen| match seen.kind() {
+        // A sample is taken, and its request dies with the power.
+        b.run_ms(2 * SECOND_MS, &mut |seen: &Seen| match seen.kind() {
             Kind::Status => Reply::Silence,
             _ => good(seen),
         });
+        let taken: BTreeSet<u32> = b.of(Kind::Status).iter().map(|s| s.json["seq"].as_u64().unwrap() as u32).collect();
+        assert_eq!(taken.len(), b.delivered.len() + 1);
         if warned {
             b.handle(ccms_device::Input::PowerLost);
             b.run_ms(0, &mut |_: &Seen| panic!("nothing is sent any more"));
@@ -230,9 +230,8 @@ fn a_power_cut_costs_one_reading_at_most_and_none_with_a_brown_out_interrupt() {
         }
         b.cut_power(5 * SECOND_MS);
         b.run_ms(2 * MINUTE_MS, &mut good);
-        let before =
-            b.delivered[taken..].iter().filter(|(at, _)| at.0 < b.start.0 + (b.now_ms - 125 * SECOND_MS) as i64);
-        let kept = before.count();
-        assert!(if warned { kept >= 1 } else { kept <= 1 }, "{kept}");
+        let arrived: BTreeSet<u32> = b.delivered.iter().map(|(_, seq)| *seq).collect();
+        let lost = taken.difference(&arrived).count();
+        assert!(lost <= usize::from(!warned), "{lost} lost");
     }
 }

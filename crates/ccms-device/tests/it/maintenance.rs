@@ -18,13 +18,17 @@ fn while_somebody_has_the_lock_commands_are_withheld_and_reports_go_on() {
     let mut b = Bench::ready(MORNING);
     let command = order("CMD_1", b.utc(), json!({"command_type": "power_control", "action": "on"}));
     // The lock is taken while a poll is under way: what it brings is left alone.
-    while b.of(Kind::Commands).is_empty() {
-        let end_ms = b.now_ms + MINUTE_MS;
-        b.step(end_ms, &mut |seen: &Seen| with_commands(seen, std::slice::from_ref(&command)));
+    let mut orders = |seen: &Seen| with_commands(seen, std::slice::from_ref(&command));
+    loop {
+        b.drain(&mut orders);
+        if !b.of(Kind::Commands).is_empty() {
+            break;
+        }
+        b.step(b.now_ms + MINUTE_MS, &mut orders);
     }
     b.technician(lock("Asha"));
     assert_eq!(b.device.state(), State::Maintenance);
-    b.run_ms(10 * MINUTE_MS, &mut |seen: &Seen| with_commands(seen, std::slice::from_ref(&command)));
+    b.run_ms(10 * MINUTE_MS, &mut orders);
     assert_eq!((b.of(Kind::Commands).len(), b.of(Kind::CommandAck).len()), (1, 0));
     assert!(b.of(Kind::Status).len() >= 19);
     assert_eq!(b.lamp().0, PowerState::Off);
@@ -34,7 +38,8 @@ fn while_somebody_has_the_lock_commands_are_withheld_and_reports_go_on() {
     let command = order("CMD_1", b.utc(), json!({"command_type": "power_control", "action": "on"}));
     b.run_ms(5 * SECOND_MS, &mut |seen: &Seen| with_commands(seen, std::slice::from_ref(&command)));
     assert_eq!((b.device.state(), b.lamp().0), (State::Ready, PowerState::On), "and are done when it is released");
-    assert_eq!(b.of(Kind::CommandAck).len(), 1);
+    let acks = |s: &Seen| if s.kind() == Kind::CommandAck { 1 } else { s.count("acks") };
+    assert_eq!(b.sent.iter().map(acks).sum::<usize>(), 1);
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn what_is_switched_by_hand_ends_by_itself_and_the_schedule_goes_on_under_a_forg
     assert_eq!(b.lamp(), (PowerState::On, 100));
     let dark_ms = b.dark_ms;
     b.run_ms(3 * DAY_MS, &mut good);
-    assert_eq!(b.dark_ms, dark_ms, "a forgotten lock leaves no street dark");
+    assert!(b.dark_ms - dark_ms <= 3 * 2 * SECOND_MS, "a forgotten lock leaves no street dark");
     assert!(b.lamps.iter().any(|(_, l)| l.power == PowerState::Off), "nor does it burn by day");
     b.technician(Technician::Switch(Some(off)));
     b.technician(Technician::Switch(None));
