@@ -71,8 +71,8 @@ impl Device {
             Kind::Configure => Some(self.configure_again),
             Kind::Sync => NOW.filter(|_| self.has_backlog()),
             Kind::Status => NOW.filter(|_| self.can_report() && !self.has_backlog()),
-            // What piled up goes in one piece, in its order.
-            Kind::CommandAck | Kind::Alert if self.resync && self.has_backlog() => None,
+            // After an outage the report goes first, and what piled up with it, in one piece and in its order.
+            Kind::CommandAck | Kind::Alert | Kind::Firmware | Kind::Logs if self.report_comes_first() => None,
             Kind::CommandAck => self.acks.next_due(&self.covering.acks),
             Kind::Alert => self.alerts.next_due(&self.covering.alerts),
             Kind::Commands => NOW,
@@ -80,6 +80,10 @@ impl Device {
             Kind::Logs => Some(self.logs_due).filter(|_| !self.logbook.is_empty()),
             Kind::Health => NOW.filter(|_| self.asks_health),
         }
+    }
+
+    fn report_comes_first(&self) -> bool {
+        self.resync && !self.one_by_one && self.sensors.is_some()
     }
 
     fn can_report(&self) -> bool {
