@@ -4,7 +4,7 @@ use ccms_core::ids::DeviceId;
 
 use crate::signature::Key;
 
-/// Readings in one sync: three hours at 30 s, about 170 KB unpacked. A port with less memory takes less.
+/// Readings in one sync: three hours at 30 s, about 135 KB unpacked. A port with less memory takes less.
 pub const READINGS_PER_SYNC: usize = 360;
 /// A body above this is packed (§7).
 pub const COMPRESS_ABOVE_BYTES: usize = 10 * 1024;

@@ -80,9 +80,9 @@ impl Http {
     }
 }
 
-/// `body`, packed.
+/// `body`, packed as small as it gets: only a device that was offline packs, and it pays for what it sends.
 pub fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::default());
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::best());
     encoder.write_all(body)?;
     encoder.finish()
 }

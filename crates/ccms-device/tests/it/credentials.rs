@@ -137,7 +137,7 @@ fn every_body_is_signed_as_it_is_sent_once_there_is_a_secret() {
     b.unreachable_ms(2 * HOUR_MS);
     b.run_ms(10 * MINUTE_MS, &mut good);
     let sync = &b.of(Kind::Sync)[0].request;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&sync.body).unwrap();
     let packed = encoder.finish().unwrap();
     assert!(is_signed(sync, &packed, SECRET.as_bytes()));
