@@ -233,5 +233,18 @@ fn a_power_cut_costs_one_reading_at_most_and_none_with_a_brown_out_interrupt() {
         let arrived: BTreeSet<u32> = b.delivered.iter().map(|(_, seq)| *seq).collect();
         let lost = taken.difference(&arrived).count();
         assert!(lost <= usize::from(!warned), "{lost} lost");
+        let fresh: Vec<u32> = arrived.difference(&taken).copied().collect();
+        assert!(fresh.len() >= 4 && fresh.iter().all(|seq| seq > taken.last().unwrap()), "no number is used twice");
     }
+}
+
+#[test]
+fn what_did_not_get_through_is_in_flash() {
+    let mut b = Bench::ready(EVENING);
+    b.run_ms(25 * SECOND_MS, &mut |seen: &Seen| if seen.kind() == Kind::Status { Reply::Silence } else { good(seen) });
+    assert_eq!(b.device.state(), State::Ready, "not given up yet");
+    let unheard = b.of(Kind::Status)[0].json["seq"].as_u64().unwrap() as u32;
+    b.cut_power(SECOND_MS);
+    b.run_ms(MINUTE_MS, &mut good);
+    assert!(b.delivered.iter().any(|(_, seq)| *seq == unheard));
 }
