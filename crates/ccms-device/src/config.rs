@@ -4,8 +4,9 @@ use ccms_core::ids::DeviceId;
 
 use crate::signature::Key;
 
-/// Readings in one sync: three hours at 30 s, about 135 KB unpacked. A port with less memory takes less.
-pub const READINGS_PER_SYNC: usize = 360;
+/// Readings in one sync: three hours at 30 s and those of the wait for the next probe; about 150 KB unpacked. A port with
+/// less memory takes less.
+pub const READINGS_PER_SYNC: usize = 400;
 /// A body above this is packed (§7).
 pub const COMPRESS_ABOVE_BYTES: usize = 10 * 1024;
 /// Longer answers are none of this contract.

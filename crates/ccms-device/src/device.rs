@@ -215,7 +215,7 @@ impl Device {
     /// Everything that flash holds now, for shells that rewrite it whole.
     pub fn saved(&self) -> Saved {
         let mut readings = Ring::default();
-        self.readings.iter().filter(|s| s.stored).for_each(|s| readings.push(s.clone()));
+        self.readings.iter().filter(|s| s.stored).for_each(|s| drop(readings.push(s.clone())));
         Saved { settings: self.durable_settings(), readings, alerts: self.alerts.all() }
     }
 

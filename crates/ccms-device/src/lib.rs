@@ -43,7 +43,7 @@
 //!    its power comes back as one.
 //!
 //! All stores are bounded, by the names in [`config`] and [`ccms_core::limits`]; the largest single allocation is the body of a
-//! sync, about 135 KB with [`config::READINGS_PER_SYNC`] readings.
+//! sync, about 150 KB with [`config::READINGS_PER_SYNC`] readings.
 //!
 //! # Why it wakes
 //!

@@ -133,12 +133,11 @@ impl Ring {
         self.0.back()
     }
 
-    /// Adds the newest; of too many the oldest is given up.
-    pub fn push(&mut self, sample: Sample) {
-        if self.0.len() >= READINGS_KEPT {
-            self.0.pop_front();
-        }
+    /// Adds the newest; of too many the oldest is given up, and returned.
+    pub fn push(&mut self, sample: Sample) -> Option<Sample> {
+        let oldest = if self.0.len() >= READINGS_KEPT { self.0.pop_front() } else { None };
         self.0.push_back(sample);
+        oldest
     }
 
     /// Moves the samples with these numbers in time; they were dated by a clock that did not know it.

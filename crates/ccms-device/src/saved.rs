@@ -105,7 +105,9 @@ impl Saved {
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Settings(settings) => self.settings = *settings,
-            Change::ReadingStored(sample) => self.readings.push(*sample),
+            Change::ReadingStored(sample) => {
+                self.readings.push(*sample);
+            }
             Change::ReadingsGone(seqs) => {
                 self.readings.remove(&seqs);
             }
@@ -146,6 +148,6 @@ where
 
 fn lenient_ring<'de, D: Deserializer<'de>>(d: D) -> Result<Ring, D::Error> {
     let mut ring = Ring::default();
-    lenient_items::<D, Sample, Vec<Sample>>(d)?.into_iter().for_each(|sample| ring.push(sample));
+    lenient_items::<D, Sample, Vec<Sample>>(d)?.into_iter().for_each(|sample| drop(ring.push(sample)));
     Ok(ring)
 }

@@ -74,10 +74,13 @@ impl Device {
             stored: false,
             undated,
         };
-        self.readings.push(sample);
+        let pushed_out = self.readings.push(sample);
         self.live = true;
         if self.store_at_once {
+            // Flash pushes out the same one.
             self.store_readings();
+        } else if let Some(oldest) = pushed_out.filter(|s| s.stored) {
+            self.outputs.push_back(Output::Persist(Change::ReadingsGone(vec![oldest.seq])));
         }
     }
 
