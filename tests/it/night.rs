@@ -3,6 +3,7 @@
 //! command has one effect (I2), an expired one is not handed out (I3), nothing is dark at night (I5), and what is shown never
 //! goes back (I9). A failure prints the rules that replay it.
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 use axum::body::Body;
 use axum::http;
@@ -12,6 +13,7 @@ use ccms_core::reading::PowerState;
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_device::Lamp;
 use ccms_fleet::world::{Faults, Request, Resident, Response, Rules, World};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -44,14 +46,18 @@ impl Wire {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
+        if request.path.ends_with("sync") {
+            let sync: Value = serde_json::from_slice(&unpacked(&request)).expect("a device writes JSON");
+            for ack in sync["acks"].as_array().into_iter().flatten() {
+                self.hears(ack);
+            }
+        }
         if request.path.ends_with("command-ack") {
             let ack: Value = serde_json::from_slice(&request.body).expect("a device writes JSON");
-            let id = CommandId::parse(ack["command_id"].as_str().expect("an id")).expect("an id");
-            let told = self.acks.entry(id).or_default();
-            told.push(format!("{} at {}", ack["status"], ack["execution_timestamp"]));
+            let told = self.hears(&ack);
             // Every other first one is swallowed by something on the way that says 200: the device believes it, the server
             // never heard it, and hands the command out again to a device that has done it.
-            if told.len() == 1 && self.acks.len().is_multiple_of(2) {
+            if told == 1 && self.acks.len().is_multiple_of(2) {
                 let taken = json!({"status": "success", "message": "", "server_timestamp": request.at.to_string()});
                 return Response { status: 200, body: taken.to_string().into_bytes() };
             }
@@ -68,6 +74,14 @@ impl Wire {
         Response { status: answer.status, body: answer.body.to_vec() }
     }
 
+    /// How often the command was acknowledged by now.
+    fn hears(&mut self, ack: &Value) -> usize {
+        let id = CommandId::parse(ack["command_id"].as_str().expect("an id")).expect("an id");
+        let told = self.acks.entry(id).or_default();
+        told.push(format!("{} at {}", ack["status"], ack["execution_timestamp"]));
+        told.len()
+    }
+
     /// I3.
     fn sees_commands(&mut self, answer: &Value, at: UtcMillis) {
         for command in answer["commands"].as_array().expect("commands") {
@@ -77,6 +91,15 @@ impl Wire {
             self.handed_out.insert(CommandId::parse(text("command_id")).expect("an id"));
         }
     }
+}
+
+fn unpacked(request: &Request) -> Vec<u8> {
+    let mut plain = request.body.clone();
+    if request.headers.iter().any(|(name, _)| *name == "content-encoding") {
+        plain.clear();
+        GzDecoder::new(request.body.as_slice()).read_to_end(&mut plain).expect("a device packs well");
+    }
+    plain
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ pub const CONFIGURE_ATTEMPTS: u32 = 3;
 pub const CONFIGURE_TIMEOUT_S: u32 = 10;
 /// Timeout of a status, a poll and an acknowledgement (§11).
 pub const REQUEST_TIMEOUT_S: u32 = 5;
+/// Timeout of a sync (§11).
+pub const SYNC_TIMEOUT_S: u32 = 30;
 /// Delays of the retry ladder before an item is stored for later (§6).
 pub const RETRY_LADDER_S: [u32; 4] = [0, 5, 15, 30];
 /// Wait after a 500 (§6), at most [`SERVER_ERROR_RETRIES`] times.
@@ -55,6 +57,8 @@ pub const OFFLINE_AFTER_INTERVALS: u32 = 4;
 pub const READINGS_KEPT: usize = 1_080;
 /// Acknowledgements kept on the device (§7).
 pub const ACKS_KEPT: usize = 100;
+/// Alerts kept on the device (§6), in a store of their own.
+pub const ALERTS_KEPT: usize = 100;
 /// Command ids a device remembers so that it acts once per command.
 pub const COMMAND_IDS_REMEMBERED: usize = 256;
 

@@ -1,6 +1,10 @@
 //! Time as a controller has it: an uptime that is always right, and a wall clock that it believes by degrees. Order of trust:
 //! network time, `server_timestamp`, the last stored time, the build date. The last two date messages, but do not tell
 //! day from night: with them alone the time counts as unknown, and the lamp burns.
+//!
+//! A `server_timestamp` is *proven* when it came in answer to a request whose token the server accepted. An unproven one (a
+//! configure without credentials) may set a clock that knows nothing, but neither move a known one by more than a day nor
+//! put it back behind what was stored: nobody in between can turn noon into midnight with one forged answer.
 use ccms_core::time::UtcMillis;
 use serde::{Deserialize, Serialize};
 
@@ -52,22 +56,34 @@ pub(crate) struct Clock {
     base_utc: UtcMillis,
     base_uptime: Uptime,
     network_now: bool,
+    /// Of the newest input.
+    latest: Uptime,
 }
 
 impl Clock {
     pub(crate) fn new(last_stored: UtcMillis, now: Now) -> Self {
         let base_utc = if last_stored > BUILD_DATE { last_stored } else { BUILD_DATE };
-        let mut clock = Self { source: Source::Floor, base_utc, base_uptime: now.uptime, network_now: false };
+        let (base_uptime, latest) = (now.uptime, now.uptime);
+        let mut clock = Self { source: Source::Floor, base_utc, base_uptime, network_now: false, latest };
         clock.tick(now);
         clock
     }
 
-    /// Follows network time where there is some.
-    pub(crate) fn tick(&mut self, now: Now) {
-        self.network_now = false;
-        if let Some(utc) = now.utc.filter(|t| *t >= BUILD_DATE) {
-            *self = Self { source: Source::Network, base_utc: utc, base_uptime: now.uptime, network_now: true };
-        }
+    /// Follows network time where there is some. See [`Clock::set`] for what it answers.
+    pub(crate) fn tick(&mut self, now: Now) -> Option<i64> {
+        (self.network_now, self.latest) = (false, now.uptime);
+        let utc = now.utc.filter(|t| *t >= BUILD_DATE)?;
+        let late_s = self.set(Source::Network, now.uptime, utc);
+        self.network_now = true;
+        late_s
+    }
+
+    /// When the time was unknown until now: the seconds by which everything that was dated in this boot was dated too early.
+    fn set(&mut self, source: Source, at: Uptime, utc: UtcMillis) -> Option<i64> {
+        let late_s = utc.seconds() - self.guess(at).seconds();
+        let first = self.source == Source::Floor;
+        *self = Self { source, base_utc: utc, base_uptime: at, network_now: false, latest: at };
+        first.then_some(late_s)
     }
 
     /// The best guess, for dating messages.
@@ -75,24 +91,31 @@ impl Clock {
         UtcMillis(self.base_utc.0.saturating_add(at.since_ms(self.base_uptime) as i64))
     }
 
+    /// The time of the newest input, if it is known.
+    pub(crate) fn known_now(&self) -> Option<UtcMillis> {
+        self.known(self.latest)
+    }
+
     /// The time, if it is known well enough to switch a lamp by it.
     pub(crate) fn known(&self, at: Uptime) -> Option<UtcMillis> {
         (self.source > Source::Floor).then(|| self.guess(at))
     }
 
-    /// Hears a `server_timestamp`. `proven`: the answer was to a request with an accepted token. True when the clock was
-    /// set for the first time.
-    pub(crate) fn hear_server(&mut self, at: Uptime, server: UtcMillis, proven: bool) -> bool {
+    /// Hears a `server_timestamp`. `proven`: the answer was to a request with an accepted token. See [`Clock::set`] for what
+    /// it answers.
+    pub(crate) fn hear_server(&mut self, at: Uptime, server: UtcMillis, proven: bool) -> Option<i64> {
         if self.network_now || server < BUILD_DATE {
-            return false;
+            return None;
         }
-        let first = self.source == Source::Floor;
-        let step_ms = server.since(self.guess(at)).abs();
-        if !first && (step_ms < SERVER_TIME_NOISE_MS || (!proven && step_ms > UNPROVEN_STEP_MAX_S * 1000)) {
-            return false;
-        }
-        *self = Self { source: Source::Server, base_utc: server, base_uptime: at, network_now: false };
-        first
+        let step_ms = server.since(self.guess(at));
+        let far_ms = UNPROVEN_STEP_MAX_S * 1000;
+        let believed = match self.source {
+            Source::Floor => proven || step_ms >= -far_ms,
+            Source::Server | Source::Network => {
+                step_ms.abs() >= SERVER_TIME_NOISE_MS && (proven || step_ms.abs() <= far_ms)
+            }
+        };
+        if believed { self.set(Source::Server, at, server) } else { None }
     }
 }
 
@@ -117,12 +140,23 @@ mod tests {
     #[test]
     fn the_first_server_time_is_adopted_and_a_wild_unproven_one_is_not() {
         let mut c = Clock::new(UtcMillis(0), now(0, None));
-        assert!(!c.hear_server(Uptime(0), UtcMillis(0), true), "1970 is before the build date");
-        assert!(c.hear_server(Uptime(0), T, false));
-        assert!(!c.hear_server(Uptime(0), T.plus_seconds(90_000), false));
-        assert_eq!(c.known(Uptime(0)), Some(T));
+        assert_eq!(c.hear_server(Uptime(0), UtcMillis(0), true), None, "1970 is before the build date");
+        assert_eq!(c.hear_server(Uptime(0), T, false), Some(T.seconds() - BUILD_DATE.seconds()));
+        for far_s in [90_000, -90_000] {
+            c.hear_server(Uptime(0), T.plus_seconds(far_s), false);
+            assert_eq!(c.known(Uptime(0)), Some(T), "more than a day on one unproven word");
+        }
         c.hear_server(Uptime(0), T.plus_seconds(90_000), true);
         assert_eq!(c.known(Uptime(0)), Some(T.plus_seconds(90_000)));
+    }
+
+    #[test]
+    fn an_unproven_time_does_not_put_the_clock_back_behind_what_was_stored() {
+        let (mut c, early) = (Clock::new(T, now(0, None)), T.plus_seconds(-90_000));
+        c.hear_server(Uptime(0), early, false);
+        assert_eq!(c.known(Uptime(0)), None);
+        c.hear_server(Uptime(0), early, true);
+        assert_eq!(c.known(Uptime(0)), Some(early));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use ccms_core::time::{TimeOfDay, UtcMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Uptime;
-use crate::config::OVERRIDE_MAX_S;
+use crate::config::{DARK_BELOW_PERCENT, DARK_OVERRIDE_S, OVERRIDE_MAX_S};
 
 /// Relay and dimmer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,24 +88,44 @@ pub fn next_edge_ms(schedule: &Schedule, now: UtcMillis, utc_offset_minutes: i32
     Some(s * 1000 - now.0.rem_euclid(1000))
 }
 
-/// When an override that begins now ends: after `revert_after_s` where the order says so, else at the next edge of the
-/// schedule, and never later than a day from now.
-pub fn override_end(
-    at: Uptime,
-    known: Option<UtcMillis>,
-    schedule: Option<&Schedule>,
-    utc_offset_minutes: i32,
-    revert_after_s: Option<i64>,
-) -> Until {
-    let day_ms = OVERRIDE_MAX_S * 1000;
-    let asked_ms = revert_after_s.map(|s| s.saturating_mul(1000).clamp(0, day_ms));
-    match known {
-        None => Until::Uptime(at.plus_ms(asked_ms.unwrap_or(day_ms) as u64)),
-        Some(now) => {
-            let edge_ms = || schedule.and_then(|s| next_edge_ms(s, now, utc_offset_minutes));
-            Until::Utc(UtcMillis(now.0 + asked_ms.or_else(edge_ms).unwrap_or(day_ms)))
+/// What an override needs to know to find its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    pub at: Uptime,
+    /// The time, if it is known.
+    pub known: Option<UtcMillis>,
+    pub schedule: Option<&'a Schedule>,
+    pub utc_offset_minutes: i32,
+}
+
+impl Circumstances<'_> {
+    /// It may be night: by the schedule, or because nobody knows.
+    fn may_be_night(&self) -> bool {
+        let local = self.known.map(|t| TimeOfDay::at(t, self.utc_offset_minutes));
+        self.schedule.is_none_or(|s| s.wants(local) == PowerState::On)
+    }
+
+    /// When an override that begins now ends: after `revert_after_s` where the order says so, else at the next edge of the
+    /// schedule, and never later than a day from now. An order that makes the night dark and names no end of its own ends
+    /// after [`DARK_OVERRIDE_S`]: whoever forgets it, or loses the connection, leaves the street dark for an hour at most.
+    pub fn override_end(&self, is_dark: bool, revert_after_s: Option<i64>) -> Until {
+        let day_ms = OVERRIDE_MAX_S * 1000;
+        let longest_ms = if is_dark && self.may_be_night() { DARK_OVERRIDE_S * 1000 } else { day_ms };
+        let edge_ms = || next_edge_ms(self.schedule?, self.known?, self.utc_offset_minutes);
+        let lasts_ms = match revert_after_s {
+            Some(s) => s.saturating_mul(1000).clamp(0, day_ms),
+            None => edge_ms().map_or(longest_ms, |edge| edge.min(longest_ms)),
+        };
+        match self.known {
+            None => Until::Uptime(self.at.plus_ms(lasts_ms as u64)),
+            Some(now) => Until::Utc(UtcMillis(now.0 + lasts_ms)),
         }
     }
+}
+
+/// Whether a lamp at this level leaves the street dark.
+pub const fn is_dark(brightness_percent: u8) -> bool {
+    brightness_percent < DARK_BELOW_PERCENT
 }
 
 #[cfg(test)]
@@ -131,18 +151,49 @@ mod tests {
         assert_eq!(next_edge_ms(&schedule("06:00:00", "06:00:00"), noon, 0), None);
     }
 
+    fn circumstances(known: Option<UtcMillis>, schedule: Option<&Schedule>) -> Circumstances<'_> {
+        Circumstances { at: Uptime(0), known, schedule, utc_offset_minutes: 0 }
+    }
+
     #[test]
     fn an_override_ends_and_does_not_outlive_the_knowledge_of_time() {
         let now = UtcMillis::from_seconds(1_765_967_400);
-        let until = override_end(Uptime(0), Some(now), None, 0, Some(60));
+        let until = circumstances(Some(now), None).override_end(true, Some(60));
         let manual = Manual { power: Some((PowerState::Off, until)), brightness: None };
         assert_eq!(manual.power_now(Uptime(0), Some(now.plus_seconds(59))), Some(PowerState::Off));
         assert_eq!(manual.power_now(Uptime(0), Some(now.plus_seconds(60))), None);
         assert_eq!(manual.power_now(Uptime(0), None), None);
-        let blind =
-            Manual { power: Some((PowerState::Off, override_end(Uptime(0), None, None, 0, None))), brightness: None };
-        assert_eq!(blind.power_now(Uptime(86_399_999), None), Some(PowerState::Off));
+        let until = circumstances(None, None).override_end(false, None);
+        let blind = Manual { power: Some((PowerState::On, until)), brightness: None };
+        assert_eq!(blind.power_now(Uptime(86_399_999), None), Some(PowerState::On));
         assert_eq!(blind.power_now(Uptime(86_400_000), None), None);
         assert_eq!(blind.durable(), Manual::default());
+    }
+
+    /// G24, for each: hour of the day, whether it is dark, what the order says, and when it ends in seconds.
+    #[test]
+    fn an_order_that_makes_the_night_dark_ends_within_the_hour() {
+        let s = schedule("06:00:00", "18:30:00");
+        let midnight = UtcMillis::parse_lenient("2025-12-17T00:00:00Z").unwrap();
+        for (hour, is_dark, revert_after_s, end_s) in [
+            (20, true, None, 3_600),
+            (20, false, None, 10 * 3_600),
+            (12, true, None, 6 * 3_600 + 1_800),
+            (20, true, Some(7_200), 7_200),
+            (20, true, Some(1_000_000), 86_400),
+            (20, true, Some(-5), 0),
+            (20, true, Some(i64::MAX), 86_400),
+        ] {
+            let now = midnight.plus_seconds(hour * 3_600);
+            let until = circumstances(Some(now), Some(&s)).override_end(is_dark, revert_after_s);
+            assert_eq!(until, Until::Utc(now.plus_seconds(end_s)), "{hour} {is_dark} {revert_after_s:?}");
+        }
+        // Nobody knows whether it is night: then it is.
+        assert_eq!(circumstances(None, Some(&s)).override_end(true, None), Until::Uptime(Uptime(3_600_000)));
+        assert_eq!(
+            circumstances(Some(midnight), None).override_end(true, None),
+            Until::Utc(midnight.plus_seconds(3_600))
+        );
+        assert!(is_dark(0) && is_dark(29) && !is_dark(30));
     }
 }

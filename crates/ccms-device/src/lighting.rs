@@ -1,4 +1,4 @@
-//! Driving the lamp: by override, by schedule, or on for want of both.
+//! Driving the lamp: by a technician's hand, by override, by schedule, or on for want of all of them.
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
 use ccms_core::time::TimeOfDay;
@@ -19,8 +19,11 @@ impl Device {
         told.unwrap_or_else(|| self.config.solar_offset_minutes())
     }
 
-    /// What the lamp should do, by override, schedule, or for want of both.
+    /// What the lamp should do.
     pub(crate) fn lamp_wanted(&self, at: Uptime) -> Lamp {
+        if let Some((lamp, _)) = self.hand.filter(|(_, until)| at < *until) {
+            return lamp;
+        }
         let known = self.clock.known(at);
         let local = known.map(|t| TimeOfDay::at(t, self.utc_offset_minutes()));
         let by_schedule = || self.schedule().map_or(PowerState::On, |s| s.wants(local));
@@ -37,7 +40,8 @@ impl Device {
         let known = self.clock.known(at);
         let of_schedule = || next_edge_ms(&self.schedule()?, known?, self.utc_offset_minutes());
         let edge = of_schedule().map(|ms| at.plus_ms(ms.max(0) as u64));
-        [edge, self.settings.manual.next_end(at, known)].into_iter().flatten().min()
+        let hand = self.hand.map(|(_, until)| until).filter(|until| at < *until);
+        [edge, self.settings.manual.next_end(at, known), hand].into_iter().flatten().min()
     }
 
     pub(crate) fn drive_lamp(&mut self, at: Uptime) {

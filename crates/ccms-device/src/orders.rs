@@ -1,71 +1,74 @@
-//! Obeying: polls, commands, acknowledgements. A command has one effect over restarts, because its id is in flash before the
-//! lamp moves; an expired one has none.
+//! Obeying (§3): polls, commands, acknowledgements. A command has one effect over restarts, because its id is in flash before
+//! the lamp moves; an expired one has none. Whether it is expired is asked of the server's own clock, which stands in the
+//! same answer: a device whose clock is wrong must not refuse everything.
 use ccms_core::command::{AckStatus, CommandKind};
 use ccms_core::ids::CommandId;
-use ccms_core::limits::COMMAND_IDS_REMEMBERED;
+use ccms_core::limits::{COMMAND_IDS_REMEMBERED, POLL_INTERVAL_URGENT_S};
+use ccms_core::reading::PowerState;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::ack::{AckRequest, AckResult};
 use ccms_core::wire::commands::CommandMessage;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::answer::{Answer, Verdict, instant};
 use crate::clock::Uptime;
-use crate::config::POLL_PACE_S;
+use crate::config::{POLL_PACE_S, RESET_GAP_S};
 use crate::device::Device;
-use crate::lamp::override_end;
-use crate::request::{Kind, Verdict};
+use crate::exchange::Output;
+use crate::lamp::{Circumstances, is_dark};
+use crate::logbook::Level;
+use crate::request::Kind;
 use crate::saved::Remembered;
 use crate::state::State;
 
-/// The documented answer to a poll, with its commands unread: one of an unknown type must not cost the others.
-#[derive(Deserialize)]
-struct PollAnswer {
-    #[serde(default)]
-    commands: Vec<Value>,
-    server_timestamp: Option<UtcMillis>,
-    next_poll_seconds: Option<u32>,
-}
+/// The most commands of one answer that are looked at. The server keeps one for each of four types alive.
+const COMMANDS_PER_ANSWER_MAX: usize = 32;
 
 impl Device {
-    pub(crate) fn poll_if_due(&mut self, at: Uptime) {
-        if self.poll.in_flight.is_none() && self.poll.not_before <= at {
-            self.send(at, Kind::Commands, Vec::new());
-        }
-    }
-
     pub(crate) fn on_poll_answer(&mut self, at: Uptime, verdict: Verdict) {
-        let offline = self.state == State::Offline;
         match verdict {
-            Verdict::Done(body) => {
-                let interval_s = self.poll_interval_s();
-                let Ok(answer) = serde_json::from_slice::<PollAnswer>(&body) else {
-                    self.log("the answer to a poll is unreadable".into());
-                    self.poll.not_before = at.plus_s(u64::from(interval_s));
-                    return;
-                };
-                self.contact(at);
-                if let Some(server) = answer.server_timestamp {
-                    self.hear_time(at, server, true);
-                }
-                let pace_s = answer.next_poll_seconds.unwrap_or(interval_s).clamp(POLL_PACE_S.0, POLL_PACE_S.1);
-                self.poll.not_before = at.plus_s(u64::from(pace_s));
-                answer.commands.into_iter().for_each(|command| self.obey(at, command));
-            }
+            Verdict::Done(answer) => self.polled(at, answer),
             Verdict::Reconfigure { status } => self.reconfigure(at, status),
-            Verdict::Refused { .. } | Verdict::ServerError { .. } | Verdict::NoAnswer if offline => {
-                self.backoff_step += 1;
-                self.poll.not_before = at.plus_ms(self.backoff_ms());
+            Verdict::Refused { status, .. } if self.state != State::Offline => {
+                self.log(at, Level::Warning, format!("poll refused with {status}"));
+                self.lane_mut(Kind::Commands).not_before = at.plus_s(u64::from(self.poll_interval_s()));
             }
-            Verdict::Refused { status, .. } => {
-                self.log(format!("poll refused with {status}"));
-                self.poll.not_before = at.plus_s(u64::from(self.poll_interval_s()));
+            Verdict::Refused { .. } | Verdict::ServerError { .. } | Verdict::NoAnswer | Verdict::Unreadable => {
+                self.lane_failed(at, Kind::Commands, &verdict);
             }
-            Verdict::ServerError { .. } | Verdict::NoAnswer => self.lane_failed(at, Kind::Commands, &verdict),
         }
     }
 
-    fn obey(&mut self, at: Uptime, raw: Value) {
-        let revert_after_s = raw.get("revert_after_seconds").and_then(Value::as_i64);
+    fn polled(&mut self, at: Uptime, mut answer: Answer) {
+        // One command of an unknown type must not cost the others, so each is read by itself.
+        let commands = match answer.0.remove("commands") {
+            Some(Value::Array(commands)) => commands,
+            _ => Vec::new(),
+        };
+        self.contact(at);
+        let server = answer.instant("server_timestamp");
+        if let Some(server) = server {
+            self.hear_time(at, server, true);
+        }
+        let urgent = commands.iter().any(|c| c.get("priority").and_then(Value::as_str) == Some("high"));
+        let usual_s = if urgent { POLL_INTERVAL_URGENT_S } else { self.poll_interval_s() };
+        let pace_s = answer.number("next_poll_seconds").unwrap_or(usual_s).clamp(POLL_PACE_S.0, POLL_PACE_S.1);
+        self.lane_mut(Kind::Commands).not_before = at.plus_s(u64::from(pace_s));
+        // A technician took the lock while the poll was under way: the server hands them out again.
+        if self.state == State::Maintenance {
+            return;
+        }
+        for command in commands.into_iter().take(COMMANDS_PER_ANSWER_MAX) {
+            if let Value::Object(command) = command {
+                self.obey(at, server, command);
+            }
+            if self.state == State::PowerOff {
+                return;
+            }
+        }
+    }
+
+    fn obey(&mut self, at: Uptime, server: Option<UtcMillis>, raw: Map<String, Value>) {
         // Without an id nothing can be remembered or acknowledged, so nothing is done.
         let id = raw.get("command_id").or(raw.get("id")).and_then(Value::as_str).and_then(|t| CommandId::parse(t).ok());
         let Some(id) = id else { return };
@@ -75,9 +78,15 @@ impl Device {
             return;
         }
         let now = self.clock.guess(at);
-        let command = serde_json::from_value::<CommandMessage>(raw).ok();
-        let expired = command.as_ref().and_then(|c| c.expires_at).is_some_and(|end| now >= end);
-        let (status, message) = match command.and_then(|c| c.kind()) {
+        // An end that is there and cannot be read is no reason to do it for ever.
+        let expired = match raw.get("expires_at") {
+            None | Some(Value::Null) => false,
+            Some(end) => instant(end).is_none_or(|end| server.unwrap_or(now) >= end),
+        };
+        let revert_after_s = raw.get("revert_after_seconds").and_then(Value::as_f64).map(|s| s as i64);
+        let command = serde_json::from_value::<CommandMessage>(readable(raw)).ok();
+        let kind = command.and_then(|c| c.kind());
+        let (status, message) = match kind {
             _ if expired => (AckStatus::Expired, None),
             None => (AckStatus::Rejected, Some("unknown type, or a field is missing".to_owned())),
             Some(kind) => self.execute(at, kind, revert_after_s),
@@ -89,16 +98,34 @@ impl Device {
         }
         self.settings.remembered.push_back(done.clone());
         self.acknowledge(at, done, message);
+        if kind == Some(CommandKind::Reset) && status == AckStatus::Executed {
+            self.restart(at);
+            return;
+        }
         self.drive_lamp(at);
+        if status == AckStatus::Executed {
+            // The document asks for a status after each command, also when the lamp was there already.
+            self.report_soon(at);
+        }
     }
 
     fn execute(&mut self, at: Uptime, kind: CommandKind, revert_after_s: Option<i64>) -> (AckStatus, Option<String>) {
         let schedule = self.schedule();
-        let until =
-            override_end(at, self.clock.known(at), schedule.as_ref(), self.utc_offset_minutes(), revert_after_s);
+        let circumstances = Circumstances {
+            at,
+            known: self.clock.known(at),
+            schedule: schedule.as_ref(),
+            utc_offset_minutes: self.utc_offset_minutes(),
+        };
         match kind {
-            CommandKind::Power(power) => self.settings.manual.power = Some((power, until)),
-            CommandKind::Brightness(percent) => self.settings.manual.brightness = Some((percent, until)),
+            CommandKind::Power(power) => {
+                let until = circumstances.override_end(power == PowerState::Off, revert_after_s);
+                self.settings.manual.power = Some((power, until));
+            }
+            CommandKind::Brightness(percent) => {
+                let until = circumstances.override_end(is_dark(percent), revert_after_s);
+                self.settings.manual.brightness = Some((percent, until));
+            }
             CommandKind::Schedule(new) => {
                 let Some(config) = &mut self.settings.config else {
                     return (AckStatus::Failed, Some("not configured".into()));
@@ -106,12 +133,34 @@ impl Device {
                 config.schedule_enabled = new.enabled;
                 (config.sunrise_time, config.sunset_time) = (new.sunrise_time, new.sunset_time);
             }
-            CommandKind::Reset => return (AckStatus::Rejected, Some("this controller cannot restart itself".into())),
+            CommandKind::Reset if self.was_reset_lately(at) => {
+                return (AckStatus::Rejected, Some("it was restarted less than an hour ago".into()));
+            }
+            CommandKind::Reset => self.settings.last_reset = Some(self.clock.guess(at)),
         }
         (AckStatus::Executed, None)
     }
 
+    /// By a clock that was set back since, it was.
+    fn was_reset_lately(&self, at: Uptime) -> bool {
+        let since_s = |last: UtcMillis| self.clock.guess(at).since(last) / 1000;
+        self.settings.last_reset.is_some_and(|last| since_s(last).abs() < RESET_GAP_S)
+    }
+
+    /// The acknowledgement is in flash by now, and goes out after the restart; the command comes again until then, and is
+    /// known.
+    pub(crate) fn restart(&mut self, at: Uptime) {
+        self.log(at, Level::Info, "restarting".into());
+        self.power_off(at);
+        self.outputs.push_back(Output::Restart);
+    }
+
     fn acknowledge(&mut self, at: Uptime, done: Remembered, message: Option<String>) {
+        if self.acks.iter().any(|p| p.item.command_id == done.id) {
+            // It waits already; the server is there to hear it.
+            self.acks.revive(at, |ack| ack.command_id == done.id);
+            return;
+        }
         let lamp = self.lamp_wanted(at);
         let ack = AckRequest {
             device_id: self.config.device_id.to_string(),
@@ -128,52 +177,46 @@ impl Device {
         self.save_acks(at);
     }
 
-    fn save_acks(&mut self, at: Uptime) {
+    pub(crate) fn save_acks(&mut self, at: Uptime) {
         self.settings.acks = self.acks.all();
         self.persist(at);
     }
 
-    /// After an outage the server hears first what was done.
-    pub(crate) fn acks_go_first(&self) -> bool {
-        let waiting =
-            self.ack.in_flight.is_some() || self.acks.next_due().is_some_and(|due| due <= self.status.not_before);
-        waiting && self.readings.len() > 1
-    }
-
-    pub(crate) fn ack_if_due(&mut self, at: Uptime) {
-        if self.ack.in_flight.is_some() || self.ack.not_before > at {
-            return;
-        }
-        let Some(ack) = self.acks.due(at).cloned() else { return };
-        self.acking = Some(ack.command_id.clone());
-        let body = serde_json::to_vec(&ack).unwrap_or_default();
+    pub(crate) fn send_ack(&mut self, at: Uptime) {
+        let Some(ack) = self.acks.due(at, &self.covering.acks) else { return };
+        let (no, body) = (ack.no, serde_json::to_vec(&ack.item).unwrap_or_default());
+        self.acking = vec![no];
         self.send(at, Kind::CommandAck, body);
     }
 
     pub(crate) fn on_ack_answer(&mut self, at: Uptime, verdict: Verdict) {
-        let Some(id) = self.acking.take() else { return };
+        let nos = std::mem::take(&mut self.acking);
+        let Some(no) = nos.first().copied() else { return };
         match verdict {
             Verdict::Done(_) => {
-                self.acks.remove(&id);
-                self.save_acks(at);
+                if self.acks.remove(&nos) {
+                    self.save_acks(at);
+                }
                 self.contact(at);
             }
             Verdict::Refused { status, .. } => {
-                self.log(format!("acknowledgement of {id} refused with {status}"));
-                if self.acks.refused(&id, at) {
-                    self.acks.remove(&id);
+                self.log(at, Level::Warning, format!("an acknowledgement was refused with {status}"));
+                if self.acks.refused(no, at) && self.acks.remove(&nos) {
                     self.save_acks(at);
                 }
             }
             Verdict::Reconfigure { status } => self.reconfigure(at, status),
-            Verdict::ServerError { .. } | Verdict::NoAnswer => self.acks.failed(&id, at, &mut self.chance),
+            Verdict::ServerError { .. } | Verdict::NoAnswer | Verdict::Unreadable => {
+                self.acks.failed(no, at, &mut self.chance);
+            }
         }
     }
+}
 
-    /// The server answers again: acknowledgements are due at once.
-    pub(crate) fn back_online(&mut self, at: Uptime) {
-        self.backoff_step = 0;
-        self.ack.not_before = at;
-        self.acks.revive(at);
+/// A command without those additions that are of another type than agreed: they must not cost the rest of it.
+fn readable(mut raw: Map<String, Value>) -> Value {
+    for addition in ["expires_at", "revert_after_seconds", "priority", "requested_at", "timestamp"] {
+        raw.remove(addition);
     }
+    Value::Object(raw)
 }

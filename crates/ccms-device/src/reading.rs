@@ -121,6 +121,10 @@ impl Ring {
         self.0.iter()
     }
 
+    pub(crate) fn get(&self, index: usize) -> Option<&Sample> {
+        self.0.get(index)
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Sample> {
         self.0.iter_mut()
     }
@@ -129,11 +133,18 @@ impl Ring {
         self.0.back()
     }
 
-    pub fn push(&mut self, sample: Sample) {
-        if self.0.len() >= READINGS_KEPT {
-            self.0.pop_front();
-        }
+    /// Adds the newest; of too many the oldest is given up, and returned.
+    pub fn push(&mut self, sample: Sample) -> Option<Sample> {
+        let oldest = if self.0.len() >= READINGS_KEPT { self.0.pop_front() } else { None };
         self.0.push_back(sample);
+        oldest
+    }
+
+    /// Moves the samples with these numbers in time; they were dated by a clock that did not know it.
+    pub fn shift(&mut self, seqs: &[u32], seconds: i64) {
+        for sample in self.0.iter_mut().filter(|s| seqs.contains(&s.seq)) {
+            sample.at = sample.at.plus_seconds(seconds);
+        }
     }
 
     /// Removes the samples with these sequence numbers; true when one of them was in flash.

@@ -1,9 +1,8 @@
-//! What is sent, and how an answer is judged: the document's table of HTTP errors in one function.
-use ccms_core::limits::{CONFIGURE_TIMEOUT_S, REQUEST_TIMEOUT_S};
-use ccms_core::wire::envelope::ErrorEnvelope;
+//! What is sent. The document's routes (§12), their timeouts (§11), and what a shell adds to a request on its way out.
+use ccms_core::limits::{CONFIGURE_TIMEOUT_S, REQUEST_TIMEOUT_S, SYNC_TIMEOUT_S};
 
 use crate::clock::Uptime;
-use crate::config::RETRY_AFTER_MAX_S;
+use crate::signature::Key;
 
 /// Ties an answer to its request. Never used twice in one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +12,7 @@ pub struct RequestId(pub u64);
 pub enum Method {
     Get,
     Post,
+    Put,
 }
 
 impl Method {
@@ -20,6 +20,7 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
         }
     }
 }
@@ -28,28 +29,51 @@ impl Method {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     Configure,
+    /// What piled up, in the document's order, in one request.
+    Sync,
+    CommandAck,
+    Alert,
     Status,
     Commands,
-    CommandAck,
+    Firmware,
+    Logs,
+    Health,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Configure, Self::Status, Self::Commands, Self::CommandAck];
+    /// In the order in which they are sent when several are due at once: §7, then the rest.
+    pub const ALL: [Self; 9] = [
+        Self::Configure,
+        Self::Sync,
+        Self::CommandAck,
+        Self::Alert,
+        Self::Status,
+        Self::Commands,
+        Self::Firmware,
+        Self::Logs,
+        Self::Health,
+    ];
 
     /// The last part of the path.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Configure => "configure",
+            Self::Sync => "sync",
+            Self::CommandAck => "command-ack",
+            Self::Alert => "alert",
             Self::Status => "status",
             Self::Commands => "commands",
-            Self::CommandAck => "command-ack",
+            Self::Firmware => "firmware",
+            Self::Logs => "logs",
+            Self::Health => "health",
         }
     }
 
     pub const fn method(self) -> Method {
         match self {
-            Self::Configure | Self::Status | Self::CommandAck => Method::Post,
-            Self::Commands => Method::Get,
+            Self::Commands | Self::Health => Method::Get,
+            Self::Firmware => Method::Put,
+            Self::Configure | Self::Sync | Self::CommandAck | Self::Alert | Self::Status | Self::Logs => Method::Post,
         }
     }
 
@@ -57,99 +81,76 @@ impl Kind {
     pub const fn timeout_s(self) -> u32 {
         match self {
             Self::Configure => CONFIGURE_TIMEOUT_S,
-            Self::Status | Self::Commands | Self::CommandAck => REQUEST_TIMEOUT_S,
+            Self::Sync => SYNC_TIMEOUT_S,
+            Self::CommandAck
+            | Self::Alert
+            | Self::Status
+            | Self::Commands
+            | Self::Firmware
+            | Self::Logs
+            | Self::Health => REQUEST_TIMEOUT_S,
+        }
+    }
+
+    /// Kinds that share a lane are never under way together: a status and a sync speak of the same readings.
+    pub(crate) const fn lane(self) -> usize {
+        match self {
+            Self::Configure => 0,
+            Self::Status | Self::Sync => 1,
+            Self::CommandAck => 2,
+            Self::Alert => 3,
+            Self::Commands => 4,
+            Self::Firmware => 5,
+            Self::Logs => 6,
+            Self::Health => 7,
         }
     }
 }
 
-/// A request for the shell to send. The device minds the timeout itself; a shell may drop what outlives `timeout_s`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    pub kind: Kind,
-    /// From the server's root: `/api/device/{device_id}/status`.
-    pub path: String,
-    pub token: Option<String>,
-    /// JSON as it is; empty for a GET.
-    pub body: Vec<u8>,
-    /// Large enough to be sent with `Content-Encoding: gzip`.
-    pub compress: bool,
-    pub timeout_s: u32,
-}
+pub(crate) const LANES: usize = 8;
 
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    Answer {
-        status: u16,
-        body: Vec<u8>,
-    },
-    /// No connection, no answer in time, or half an answer.
-    NoAnswer,
+/// One lane of requests: at most one of them is under way, and the failures of the document's table are counted here.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub in_flight: Option<InFlight>,
+    /// Nothing is sent before this.
+    pub not_before: Uptime,
+    /// Timeouts in a row, and 500s in a row.
+    pub no_answers: u32,
+    pub server_errors: u32,
+    /// 400s in a row.
+    pub refusals: u32,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight {
     pub id: RequestId,
+    pub kind: Kind,
     pub deadline: Uptime,
 }
 
-/// What the document's table (§6) says to do.
+/// A request for the shell to send, in this order: pack the body if [`compress`](Self::compress) says so, sign what comes
+/// of it ([`signature`](Self::signature)), send. The machine minds the timeout itself; a shell may drop what outlives
+/// `timeout_s`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Done(Vec<u8>),
-    /// 400, and any other answer that a repetition will not change: log, retry once.
-    Refused {
-        status: u16,
-        error: Option<ErrorEnvelope>,
-    },
-    /// 401 or 404: back to CONFIGURING.
-    Reconfigure {
-        status: u16,
-    },
-    /// 500: wait, at most three times.
-    ServerError {
-        error: Option<ErrorEnvelope>,
-    },
-    NoAnswer,
+pub struct Request {
+    pub kind: Kind,
+    /// From the server's root: `/api/device/{device_id}/status`.
+    pub path: String,
+    /// For `Authorization: Bearer`.
+    pub token: Option<String>,
+    /// JSON as it is; empty for a GET.
+    pub body: Vec<u8>,
+    /// Large enough to be sent with `Content-Encoding: gzip` (§7: above 10 KB).
+    pub compress: bool,
+    pub timeout_s: u32,
+    pub(crate) key: Option<Key>,
 }
 
-pub(crate) fn judge(outcome: Outcome) -> Verdict {
-    match outcome {
-        Outcome::NoAnswer => Verdict::NoAnswer,
-        Outcome::Answer { status: 200..=299, body } => Verdict::Done(body),
-        Outcome::Answer { status: status @ (401 | 404), .. } => Verdict::Reconfigure { status },
-        // 408 and 429 are a proxy's way to say "later".
-        Outcome::Answer { status: 408 | 429 | 500..=599, body } => Verdict::ServerError { error: envelope(&body) },
-        Outcome::Answer { status, body } => Verdict::Refused { status, error: envelope(&body) },
-    }
-}
-
-fn envelope(body: &[u8]) -> Option<ErrorEnvelope> {
-    serde_json::from_slice(body).ok()
-}
-
-/// The wait that the server asks for, within reason.
-pub(crate) fn asked_wait_s(error: Option<&ErrorEnvelope>) -> Option<u64> {
-    error.map(|e| e.retry_after_seconds).filter(|s| *s > 0).map(|s| u64::from(s.min(RETRY_AFTER_MAX_S)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_documents_table() {
-        let answer = |status| judge(Outcome::Answer { status, body: Vec::new() });
-        assert_eq!(answer(200), Verdict::Done(Vec::new()));
-        for status in [400, 403, 413] {
-            assert_eq!(answer(status), Verdict::Refused { status, error: None });
-        }
-        for status in [401, 404] {
-            assert_eq!(answer(status), Verdict::Reconfigure { status });
-        }
-        for status in [500, 502, 503, 429] {
-            assert_eq!(answer(status), Verdict::ServerError { error: None });
-        }
-        assert_eq!(judge(Outcome::NoAnswer), Verdict::NoAnswer);
+impl Request {
+    /// The value of `X-Device-Signature` for the bytes as they are sent. `None` while the device has no key, and for a
+    /// request without a body, which has nothing to sign.
+    pub fn signature(&self, sent: &[u8]) -> Option<String> {
+        self.key.as_ref().filter(|_| !sent.is_empty()).map(|key| key.sign(sent))
     }
 }

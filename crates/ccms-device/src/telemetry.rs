@@ -1,45 +1,43 @@
-//! Reporting: every 30 s, every 10 s while hot, at the server's pace, and at once when something changes. Every sample goes
-//! through the ring and leaves it only when a 200 covered it; after an outage the newest is sent first, then the rest in
-//! batches, oldest first.
-use ccms_core::limits::{
-    SERVER_ERROR_RETRIES, SERVER_ERROR_WAIT_S, STATUS_INTERVAL_HOT_S, TIMEOUT_RETRIES, TIMEOUT_WAIT_S,
-};
+//! Reporting (§2): every 30 s, every 10 s while hot, at the server's pace, and at once when something changes. Every sample
+//! goes through the ring and leaves it only when a 200 covered it. On a low battery the change is told at once and the rest
+//! at the server's pace: the document asks for 10 s there and for saving power in the same breath.
+use ccms_core::limits::STATUS_INTERVAL_HOT_S;
 use ccms_core::time::UtcMillis;
-use ccms_core::wire::status::{StatusRequest, StatusResponse};
-use serde::Serialize;
 
+use crate::answer::{Answer, Verdict};
 use crate::clock::Uptime;
-use crate::config::{CHANGE_GAP_MS, JITTER_PERCENT, POLL_PACE_S, READINGS_PER_BATCH, SEQ_BLOCK, STATUS_PACE_S};
-use crate::device::Device;
+use crate::config::{CHANGE_GAP_MS, ONE_BY_ONE_GAP_MS, POLL_PACE_S, REFUSED_WAIT_S, SEQ_BLOCK, STATUS_PACE_S};
+use crate::device::{Covering, Device};
 use crate::exchange::{Delivered, Led, Output};
+use crate::logbook::Level;
 use crate::reading::{Sample, Sensors};
-use crate::request::{Kind, Verdict, asked_wait_s};
+use crate::request::Kind;
 use crate::saved::Change;
 use crate::state::State;
-
-/// Several readings in one body.
-#[derive(Serialize)]
-struct Readings {
-    readings: Vec<StatusRequest>,
-}
 
 impl Device {
     pub(crate) fn on_sensors(&mut self, at: Uptime, sensors: Sensors) {
         if self.last_sample.as_ref().is_some_and(|(_, last)| sensors.differs_notably(last)) {
             self.report_soon(at);
         }
-        match (self.state, sensors.critical) {
+        self.watch_sensors(at, &sensors);
+        let (failing, flags) = (sensors.critical, sensors.error_flags.join(", "));
+        self.sensors = Some(sensors);
+        match (self.state, failing) {
             (State::Ready, true) => {
                 self.enter(State::Error);
-                self.show(Led::Red, format!("Critical failure: {}", sensors.error_flags.join(", ")));
+                self.show(Led::Red, format!("Critical failure: {flags}"));
+                self.log(at, Level::Error, format!("critical failure: {flags}"));
+                // The technician's details go out at once.
+                self.logs_due = at;
             }
             (State::Error, false) => {
                 self.enter(State::Ready);
                 self.show(Led::Green, "Recovered".into());
+                self.log(at, Level::Info, "recovered".into());
             }
             _ => {}
         }
-        self.sensors = Some(sensors);
     }
 
     /// A change is reported at once, unless the last report is only a moment old.
@@ -76,10 +74,13 @@ impl Device {
             stored: false,
             undated,
         };
-        self.readings.push(sample);
+        let pushed_out = self.readings.push(sample);
         self.live = true;
-        if !self.state.is_online() {
+        if self.store_at_once {
+            // Flash pushes out the same one.
             self.store_readings();
+        } else if let Some(oldest) = pushed_out.filter(|s| s.stored) {
+            self.outputs.push_back(Output::Persist(Change::ReadingsGone(vec![oldest.seq])));
         }
     }
 
@@ -94,7 +95,7 @@ impl Device {
     }
 
     /// Writes to flash what did not get through.
-    fn store_readings(&mut self) {
+    pub(crate) fn store_readings(&mut self) {
         let outputs = &mut self.outputs;
         for sample in self.readings.iter_mut().filter(|s| !s.stored) {
             sample.stored = true;
@@ -102,160 +103,138 @@ impl Device {
         }
     }
 
-    pub(crate) fn report_if_due(&mut self, at: Uptime) {
-        if self.status.in_flight.is_some() || self.status.not_before > at || self.acks_go_first() {
-            return;
-        }
-        // A sample is about to be taken: it goes first.
-        if self.status_due <= at {
-            return;
-        }
-        let Some(light_id) = self.settings.light_id.clone() else { return };
-        let device_id = self.config.device_id.to_string();
-        let newest = self.readings.newest().filter(|_| self.live).map(|s| (s.seq, s.to_wire(&device_id, &light_id)));
-        let (covering, body) = if let Some((seq, status)) = newest {
-            self.live = false;
-            (vec![seq], serde_json::to_vec(&status))
-        } else {
-            let batch: Vec<&Sample> = self.readings.iter().take(self.batch_max).collect();
-            if batch.is_empty() {
-                return;
-            }
-            let readings = batch.iter().map(|s| s.to_wire(&device_id, &light_id)).collect();
-            (batch.iter().map(|s| s.seq).collect(), serde_json::to_vec(&Readings { readings }))
-        };
-        self.covering = covering;
-        self.send(at, Kind::Status, body.unwrap_or_default());
+    /// One reading: the newest while it is news, else the oldest.
+    pub(crate) fn send_status(&mut self, at: Uptime) {
+        let sample = if self.live { self.readings.newest() } else { self.readings.get(0) };
+        let (Some(sample), Some(light_id)) = (sample, &self.settings.light_id) else { return };
+        let covering = Covering { readings: vec![sample.seq], ..Covering::default() };
+        let body = serde_json::to_vec(&sample.to_wire(self.config.device_id.as_str(), light_id)).unwrap_or_default();
+        (self.covering, self.live) = (covering, false);
+        self.send(at, Kind::Status, body);
     }
 
     pub(crate) fn on_status_answer(&mut self, at: Uptime, verdict: Verdict) {
         let covered = std::mem::take(&mut self.covering);
         match verdict {
-            Verdict::Done(body) => {
-                let response = serde_json::from_slice::<StatusResponse>(&body).ok();
-                self.delivered(covered, response.as_ref().and_then(|r| r.duplicate).unwrap_or(0));
-                if let Some(response) = response {
-                    self.follow(at, response);
-                }
+            Verdict::Done(answer) => {
+                self.delivered(&covered.readings, answer.number("duplicate"));
+                self.reported(at);
+                self.follow(at, &answer);
                 self.contact(at);
             }
             Verdict::Refused { status, error } => {
                 let why = error.map_or_else(String::new, |e| format!(" {}: {}", e.code, e.message));
-                self.log(format!("status refused with {status}{why}"));
-                self.status_refused(at, &covered);
+                self.log(at, Level::Warning, format!("status refused with {status}{why}"));
+                if self.is_refused_again(at, Kind::Status) {
+                    self.drop_readings(&covered.readings);
+                }
+                self.refused_offline(at, Kind::Status);
             }
             Verdict::Reconfigure { status } => {
                 self.live = true;
-                self.store_readings();
                 self.reconfigure(at, status);
             }
-            Verdict::ServerError { .. } | Verdict::NoAnswer => {
-                // The newest reading goes first again: it is the best probe and the most wanted news.
-                self.live = true;
-                self.store_readings();
-                self.lane_failed(at, Kind::Status, &verdict);
+            Verdict::ServerError { .. } | Verdict::NoAnswer | Verdict::Unreadable => {
+                self.report_failed(at, Kind::Status, &verdict)
             }
+        }
+    }
+
+    /// The newest reading goes first again: it is the best probe and the most wanted news.
+    pub(crate) fn report_failed(&mut self, at: Uptime, kind: Kind, verdict: &Verdict) {
+        (self.live, self.store_at_once) = (true, true);
+        self.store_readings();
+        self.lane_failed(at, kind, verdict);
+    }
+
+    /// 400: once more. True when it was the second one.
+    pub(crate) fn is_refused_again(&mut self, at: Uptime, kind: Kind) -> bool {
+        let lane = self.lane_mut(kind);
+        lane.not_before = at.plus_s(REFUSED_WAIT_S);
+        lane.refusals += 1;
+        let again = lane.refusals > 1;
+        if again {
+            lane.refusals = 0;
+        }
+        again
+    }
+
+    /// A report that was the probe and is refused keeps the back-off like any other.
+    pub(crate) fn refused_offline(&mut self, at: Uptime, kind: Kind) {
+        if self.state == State::Offline {
+            self.lane_failed(at, kind, &Verdict::NoAnswer);
+        }
+    }
+
+    /// A report was accepted.
+    pub(crate) fn reported(&mut self, at: Uptime) {
+        (self.resync, self.store_at_once, self.backoff_step) = (false, false, 0);
+        if self.one_by_one {
+            self.one_by_one = self.readings.len() > 1;
+            self.lane_mut(Kind::Status).not_before = at.plus_ms(ONE_BY_ONE_GAP_MS);
         }
     }
 
     /// Only what the answer covers leaves the ring.
-    fn delivered(&mut self, seqs: Vec<u32>, duplicate: u32) {
-        (self.refusals, self.batch_max) = (0, (self.batch_max * 2).min(READINGS_PER_BATCH));
+    pub(crate) fn delivered(&mut self, seqs: &[u32], duplicate: Option<u32>) {
         let readings = self.readings.iter().filter(|s| seqs.contains(&s.seq)).map(Sample::receipt).collect();
-        if self.readings.remove(&seqs) {
-            self.outputs.push_back(Output::Persist(Change::ReadingsGone(seqs)));
-        }
+        self.drop_readings(seqs);
         let light_id = self.settings.light_id.clone().unwrap_or_default();
+        let duplicate = duplicate.unwrap_or(0);
         self.outputs.push_back(Output::Delivered(Delivered { light_id, readings, duplicate }));
     }
 
-    /// 400: once more, then a smaller batch, and at last without the one reading that the server cannot take.
-    fn status_refused(&mut self, at: Uptime, covered: &[u32]) {
-        self.status.not_before = at.plus_s(5);
-        self.refusals += 1;
-        if self.refusals < 2 {
-            return;
-        }
-        self.refusals = 0;
-        if covered.len() > 1 {
-            self.batch_max = covered.len() / 2;
-        } else if self.readings.remove(covered) {
-            self.outputs.push_back(Output::Persist(Change::ReadingsGone(covered.to_vec())));
+    pub(crate) fn drop_readings(&mut self, seqs: &[u32]) {
+        if self.readings.remove(seqs) {
+            self.outputs.push_back(Output::Persist(Change::ReadingsGone(seqs.to_vec())));
         }
     }
 
-    fn follow(&mut self, at: Uptime, response: StatusResponse) {
-        self.hear_time(at, response.server_timestamp, true);
-        let pace_s = response.next_update_seconds.clamp(STATUS_PACE_S.0, STATUS_PACE_S.1);
-        if pace_s != self.status_interval_s {
-            self.status_interval_s = pace_s;
-            self.status_due = self.status_due.min(at.plus_s(u64::from(pace_s)));
+    /// What the server adds to an accepted report: its time, its pace, and in time a fresh token.
+    pub(crate) fn follow(&mut self, at: Uptime, answer: &Answer) {
+        if let Some(server) = answer.instant("server_timestamp") {
+            self.hear_time(at, server, true);
         }
-        if let Some(poll_s) = response.next_poll_seconds {
+        if let Some(pace_s) = answer.number("next_update_seconds") {
+            let pace_s = pace_s.clamp(STATUS_PACE_S.0, STATUS_PACE_S.1);
+            if pace_s != self.status_interval_s {
+                self.status_interval_s = pace_s;
+                self.status_due = self.status_due.min(at.plus_s(u64::from(pace_s)));
+            }
+        }
+        if let Some(poll_s) = answer.number("next_poll_seconds") {
             let soonest = at.plus_s(u64::from(poll_s.clamp(POLL_PACE_S.0, POLL_PACE_S.1)));
-            self.poll.not_before = self.poll.not_before.min(soonest);
+            let polls = self.lane_mut(Kind::Commands);
+            polls.not_before = polls.not_before.min(soonest);
         }
-        if let Some(token) = response.device_token.filter(|t| self.settings.token.as_ref() != Some(t)) {
-            self.settings.token = Some(token);
+        if let Some(token) = answer.text("device_token").filter(|t| self.settings.token.as_deref() != Some(t)) {
+            self.settings.token = Some(token.to_owned());
+            self.settings.token_expires_at = answer.instant("token_expires_at");
             self.persist(at);
         }
     }
 
     pub(crate) fn hear_time(&mut self, at: Uptime, server: UtcMillis, proven: bool) {
-        if !self.clock.hear_server(at, server, proven) {
-            return;
+        if let Some(late_s) = self.clock.hear_server(at, server, proven) {
+            self.date_again(late_s);
         }
+    }
+
+    /// The time is known at last: what was dated in this boot is dated again, in flash too, before any of it is sent. The
+    /// same reading must not come under two times, or it would count twice.
+    pub(crate) fn date_again(&mut self, late_s: i64) {
+        let mut in_flash = Vec::new();
         for sample in self.readings.iter_mut().filter(|s| s.undated) {
-            let age_s = (at.0 / 1000) as i64 - i64::from(sample.uptime_s);
-            sample.at = UtcMillis::from_seconds(server.seconds() - age_s.max(0));
+            sample.at = sample.at.plus_seconds(late_s);
             sample.undated = false;
+            if sample.stored {
+                in_flash.push(sample.seq);
+            }
         }
-    }
-
-    /// An accepted request: the token is good, and the way is open.
-    pub(crate) fn contact(&mut self, at: Uptime) {
-        self.token_refused = false;
-        if self.state == State::Offline {
-            self.enter(State::Ready);
-            self.show(Led::Green, "Online".into());
-            self.status_due = self.status_due.min(at.plus_ms(self.chance.below(1_000)));
-            self.status.not_before = self.status_due;
-            self.back_online(at);
+        if !in_flash.is_empty() {
+            self.outputs.push_back(Output::Persist(Change::ReadingsShifted { seqs: in_flash, seconds: late_s }));
         }
-    }
-
-    /// 500: wait 30 s, at most three times. No answer: 10 s, at most five times. Then offline.
-    pub(crate) fn lane_failed(&mut self, at: Uptime, kind: Kind, verdict: &Verdict) {
-        let asked_s = match verdict {
-            Verdict::ServerError { error } => asked_wait_s(error.as_ref()),
-            Verdict::Done(_) | Verdict::Refused { .. } | Verdict::Reconfigure { .. } | Verdict::NoAnswer => None,
-        };
-        let is_server_error = matches!(verdict, Verdict::ServerError { .. });
-        let lane = self.lane(kind);
-        let (failures, most, wait_s) = if is_server_error {
-            lane.server_errors += 1;
-            (lane.server_errors, SERVER_ERROR_RETRIES, asked_s.unwrap_or(u64::from(SERVER_ERROR_WAIT_S)))
-        } else {
-            lane.no_answers += 1;
-            (lane.no_answers, TIMEOUT_RETRIES, u64::from(TIMEOUT_WAIT_S))
-        };
-        if failures > most && self.state.is_online() {
-            self.go_offline(at);
-            return;
-        }
-        let wait_ms = self.chance.stretched(wait_s * 1000, JITTER_PERCENT);
-        self.lane(kind).not_before = at.plus_ms(wait_ms);
-    }
-
-    fn go_offline(&mut self, at: Uptime) {
-        for kind in Kind::ALL {
-            let lane = self.lane(kind);
-            (lane.no_answers, lane.server_errors) = (0, 0);
-        }
-        self.enter(State::Offline);
-        self.show(Led::Yellow, "No connection; readings are kept".into());
-        self.store_readings();
-        self.backoff_step = 0;
-        self.poll.not_before = at.plus_ms(self.backoff_ms());
+        self.date_alerts_again(late_s);
+        self.logbook.shift(late_s);
     }
 }

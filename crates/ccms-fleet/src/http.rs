@@ -50,15 +50,24 @@ impl Http {
         let mut builder = match request.kind.method() {
             Method::Get => self.client.get(url),
             Method::Post => self.client.post(url).header(header::CONTENT_TYPE, "application/json"),
+            Method::Put => self.client.put(url).header(header::CONTENT_TYPE, "application/json"),
         };
         builder = builder.timeout(Duration::from_millis(u64::from(request.timeout_s) * 1000 + TIMEOUT_GRACE_MS));
         if let Some(token) = &request.token {
             builder = builder.bearer_auth(token);
         }
-        if request.compress {
-            builder = builder.header(header::CONTENT_ENCODING, "gzip").body(gzip(&request.body)?);
-        } else if !request.body.is_empty() {
-            builder = builder.body(request.body);
+        let sent = if request.compress {
+            builder = builder.header(header::CONTENT_ENCODING, "gzip");
+            gzip(&request.body)?
+        } else {
+            request.body.clone()
+        };
+        // Over the bytes as they leave.
+        if let Some(signature) = request.signature(&sent) {
+            builder = builder.header("x-device-signature", signature);
+        }
+        if !sent.is_empty() {
+            builder = builder.body(sent);
         }
         let mut response = builder.send().await?;
         let status = response.status().as_u16();
@@ -71,9 +80,9 @@ impl Http {
     }
 }
 
-/// `body`, packed.
+/// `body`, packed as small as it gets: only a device that was offline packs, and it pays for what it sends.
 pub fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::best());
     encoder.write_all(body)?;
     encoder.finish()
 }

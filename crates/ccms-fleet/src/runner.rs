@@ -139,8 +139,16 @@ impl<D: Desk> Runner<D> {
                     self.desk.delivered(&delivered);
                 }
                 Output::Log(line) => self.desk.log(&line),
+                Output::Restart => self.restart(),
             }
         }
+    }
+
+    /// What a controller does when its processor is reset: requests are forgotten, flash and relay are as they were.
+    fn restart(&mut self) {
+        self.requests = JoinSet::new();
+        self.booted_ms = self.shared.clock.steady_ms();
+        self.device = Device::new(self.device.config().clone(), self.device.saved(), self.now());
     }
 
     fn send(&mut self, id: RequestId, request: ccms_device::Request) {

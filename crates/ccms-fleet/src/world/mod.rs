@@ -18,8 +18,13 @@ use ccms_core::time::UtcMillis;
 use ccms_device::chance::Chance;
 use ccms_device::{Device, Input, Now, Outcome, Output, RequestId, Saved, Uptime};
 
+use crate::http::gzip;
+
 pub use resident::Resident;
 pub use rules::{Faults, Request, Response, Rules};
+
+/// A controller that restarts on command is back after this.
+const RESTART_S: u64 = 3;
 
 #[derive(Debug)]
 enum Event {
@@ -216,6 +221,7 @@ impl World {
                 }
                 Output::Delivered(delivered) => resident.delivered.extend(delivered.readings),
                 Output::Log(line) => self.note(device, &line),
+                Output::Restart => self.cut_power(device, RESTART_S),
             }
         }
         let resident = &mut self.residents[device];
@@ -236,14 +242,23 @@ impl World {
         if !request.body.is_empty() {
             headers.push(("content-type", "application/json".to_owned()));
         }
+        // To memory, which is always there.
+        let packed = request.compress.then(|| gzip(&request.body).ok()).flatten();
+        if packed.is_some() {
+            headers.push(("content-encoding", "gzip".to_owned()));
+        }
+        let body = packed.unwrap_or_else(|| request.body.clone());
+        if let Some(signature) = request.signature(&body) {
+            headers.push(("x-device-signature", signature));
+        }
         let method = request.kind.method().as_str();
         let at_ms = self.now_ms + self.latency_ms();
         let boot = self.residents[device].boot;
         let lost = self.is_cut() || self.chance.hits(self.rules.faults.lost_request);
         let fate = if lost { "lost" } else { "sent" };
-        self.note(device, &format!("{fate} {method} {} {} B", request.path, request.body.len()));
+        self.note(device, &format!("{fate} {method} {} {} B", request.path, body.len()));
         if !lost {
-            let (path, body) = (request.path, request.body);
+            let path = request.path;
             let request = Request { device, at: UtcMillis::default(), method, path, headers, body };
             self.at(at_ms, Event::Arrive { device, boot, id, request });
         }

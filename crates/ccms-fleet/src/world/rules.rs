@@ -45,14 +45,14 @@ impl Default for Rules {
     }
 }
 
-/// A request as it reaches the server. Bodies are not packed here.
+/// A request as it reaches the server, packed and signed as on any other way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Which device of the world sends it, from 0.
     pub device: usize,
     /// The true time: set the server's clock to it.
     pub at: UtcMillis,
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or `PUT`.
     pub method: &'static str,
     pub path: String,
     /// Lower-case names.
