@@ -1,6 +1,7 @@
 //! The connection of one device of many: a socket of its own, kept open, with one request at a time on it. Between requests it
 //! holds no buffer, which is what lets a process have a hundred thousand of them. HTTP/1.1 as far as the device contract
 //! uses it; for TLS see [`crate::http`].
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::http::gzip;
 /// The largest answer that is read; anything beyond is no answer of this contract.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const ANSWER_BYTES: usize = 1_024;
+/// More than a head has, with its token.
+const HEAD_BYTES: usize = 768;
+const AGENT: &str = concat!("ccms-device/", env!("CARGO_PKG_VERSION"));
 const HEADERS_MAX: usize = 48;
 /// How much longer than the device the shell waits before it drops a request: the device decides first.
 const TIMEOUT_GRACE_MS: u64 = 500;
@@ -74,15 +78,16 @@ impl Line {
     /// Sends a request when the one before it is answered.
     pub async fn send(&self, request: Request) -> Outcome {
         let most = Duration::from_millis(u64::from(request.timeout_s) * 1000 + TIMEOUT_GRACE_MS);
-        match timeout(most, self.exchange(request)).await {
+        let Ok(bytes) = written(&self.server.host, &request) else { return Outcome::NoAnswer };
+        drop(request);
+        match timeout(most, self.ask(bytes)).await {
             Ok(Ok(outcome)) => outcome,
             // Refused, reset, timed out, cut short: to a device it is all the same.
             Ok(Err(_)) | Err(_) => Outcome::NoAnswer,
         }
     }
 
-    async fn exchange(&self, request: Request) -> anyhow::Result<Outcome> {
-        let bytes = self.written(request)?;
+    async fn ask(&self, bytes: Vec<u8>) -> anyhow::Result<Outcome> {
         // A request that is dropped half-way takes its socket with it: what comes on it would be the wrong answer.
         let mut slot = self.socket.lock().await;
         if let Some(kept) = slot.take() {
@@ -117,31 +122,27 @@ impl Line {
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+}
 
-    /// The request as it goes over the wire.
-    fn written(&self, request: Request) -> anyhow::Result<Vec<u8>> {
-        let Request { kind, path, token, body, compress, .. } = request;
-        let body = if compress { gzip(&body)? } else { body };
-        let mut head = format!(
-            "{} {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: ccms-device/{}\r\n",
-            kind.method().as_str(),
-            self.server.host,
-            env!("CARGO_PKG_VERSION")
-        );
-        if let Some(token) = token {
-            head += &format!("authorization: Bearer {token}\r\n");
-        }
-        if compress {
-            head += "content-encoding: gzip\r\n";
-        }
-        if !body.is_empty() {
-            head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
-        }
-        head += "\r\n";
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&body);
-        Ok(bytes)
+/// The request as it goes over the wire.
+fn written(host: &str, request: &Request) -> std::io::Result<Vec<u8>> {
+    let packed = if request.compress { Some(gzip(&request.body)?) } else { None };
+    let body = packed.as_deref().unwrap_or(&request.body);
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
+    let method = request.kind.method().as_str();
+    write!(bytes, "{method} {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {AGENT}\r\n", request.path)?;
+    if let Some(token) = &request.token {
+        write!(bytes, "authorization: Bearer {token}\r\n")?;
     }
+    if packed.is_some() {
+        bytes.extend_from_slice(b"content-encoding: gzip\r\n");
+    }
+    if !body.is_empty() {
+        write!(bytes, "content-type: application/json\r\ncontent-length: {}\r\n", body.len())?;
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    Ok(bytes)
 }
 
 /// One exchange on a socket. The socket comes back when it can be used again.
@@ -162,7 +163,9 @@ async fn over(mut socket: TcpStream, request: &[u8]) -> Result<(Outcome, Option<
         match parse(&answer, ended).map_err(Failure::Other)? {
             Some((outcome, keep)) => return Ok((outcome, (keep && !ended && written.is_ok()).then_some(socket))),
             None if ended => return Err(Failure::Other(anyhow::anyhow!("half an answer"))),
-            None if answer.len() > ANSWER_BYTES_MAX => return Err(Failure::Other(anyhow::anyhow!("too long an answer"))),
+            None if answer.len() > ANSWER_BYTES_MAX => {
+                return Err(Failure::Other(anyhow::anyhow!("too long an answer")));
+            }
             None => {}
         }
     }

@@ -83,7 +83,9 @@ mod tests {
         let stats = Stats::new(3);
         stats.online.store(2, Relaxed);
         let mut progress = Progress::new(Duration::from_secs(10));
-        let answer = || stats.answered(Kind::Status, &Outcome::Answer { status: 200, body: Vec::new() }, Duration::from_millis(7));
+        let answer = || {
+            stats.answered(Kind::Status, &Outcome::Answer { status: 200, body: Vec::new() }, Duration::from_millis(7))
+        };
         (0..30).for_each(|_| answer());
         assert_eq!(
             progress.line(&stats, Duration::from_secs(10)),

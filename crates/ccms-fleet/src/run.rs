@@ -186,7 +186,8 @@ pub async fn run(options: RunOptions, stop: watch::Receiver<bool>) -> anyhow::Re
     let memory_before = machine::memory_bytes();
     let fleet = Arc::new(Fleet::of(&options, &town).await?);
     let (stats, clock) = (&fleet.shared.stats, fleet.shared.clock);
-    let spread_s = options.start_spread_seconds.unwrap_or(START_SPREAD_MIN_S.max((town.sites.len() / STARTS_PER_S) as u64));
+    let spread_s =
+        options.start_spread_seconds.unwrap_or(START_SPREAD_MIN_S.max((town.sites.len() / STARTS_PER_S) as u64));
     eprintln!("{} lights of {} report to {}", town.sites.len(), town.sites[0].city, options.server);
 
     // Devices stop when the time is over too, and put their things away either way.
@@ -213,7 +214,12 @@ pub async fn run(options: RunOptions, stop: watch::Receiver<bool>) -> anyhow::Re
         ledger.close()?;
     }
     // What was answered while the devices stopped counts too.
-    let summary = Summary { online: summary.online, memory_bytes: summary.memory_bytes, memory_bytes_per_light: summary.memory_bytes_per_light, ..stats.summary(summary.profile, summary.seed, clock.elapsed(), None) };
+    let summary = Summary {
+        online: summary.online,
+        memory_bytes: summary.memory_bytes,
+        memory_bytes_per_light: summary.memory_bytes_per_light,
+        ..stats.summary(summary.profile, summary.seed, clock.elapsed(), None)
+    };
     if let Some(path) = &options.out {
         write(path, &summary)?;
     }

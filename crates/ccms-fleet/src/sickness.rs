@@ -235,7 +235,9 @@ impl FromStr for FaultChoice {
                     Rates::OFF.clone().set(name, rate)?;
                     choice.single.push((name.to_owned(), rate));
                 }
-                (None, _) if n > 0 => return Err(format!("{part:?}: after a comma comes a rate such as dead-lamp=0.05")),
+                (None, _) if n > 0 => {
+                    return Err(format!("{part:?}: after a comma comes a rate such as dead-lamp=0.05"));
+                }
                 (None, "on" | "true") => {}
                 (None, "off" | "false") => choice.base = Base::Named(Rates::OFF),
                 (None, "calm") => choice.base = Base::Named(Rates::CALM),
@@ -270,7 +272,9 @@ mod tests {
             }
         }
         assert!(drawn(&Rates::OFF).iter().all(Option::is_none));
-        assert!(drawn(&Rates::all(Ailment::DayBurner)).iter().all(|s| s.is_some_and(|s| s.ailment == Ailment::DayBurner)));
+        assert!(
+            drawn(&Rates::all(Ailment::DayBurner)).iter().all(|s| s.is_some_and(|s| s.ailment == Ailment::DayBurner))
+        );
     }
 
     #[test]

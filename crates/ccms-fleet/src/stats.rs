@@ -216,7 +216,9 @@ mod tests {
     #[test]
     fn recent_latencies_forget_what_was_looked_at() {
         let stats = Stats::new(1);
-        let answers = |ms| stats.answered(Kind::Status, &Outcome::Answer { status: 500, body: Vec::new() }, Duration::from_millis(ms));
+        let answers = |ms| {
+            stats.answered(Kind::Status, &Outcome::Answer { status: 500, body: Vec::new() }, Duration::from_millis(ms))
+        };
         answers(400);
         assert!(stats.recent_ms().1 > 399.0);
         answers(2);

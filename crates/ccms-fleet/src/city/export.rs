@@ -75,9 +75,16 @@ fn csv(town: &Town, seed: u64) -> Vec<String> {
         let mut text = format!("{HEADER}\n");
         for site in sites {
             let (lat, lon, watts) = (site.latitude, site.longitude, site.wire.rated_w);
-            let quoted = [&site.address, &site.city, &site.zone, &site.ward, &site.feeder, &site.pole].map(|t| quoted(t));
+            let quoted =
+                [&site.address, &site.city, &site.zone, &site.ward, &site.feeder, &site.pole].map(|t| quoted(t));
             // Writing into a string cannot fail.
-            let _ = writeln!(text, "{},{},{lat},{lon},{},{watts}", device_id(seed, index), self::quoted(&site.name), quoted.join(","));
+            let _ = writeln!(
+                text,
+                "{},{},{lat},{lon},{},{watts}",
+                device_id(seed, index),
+                self::quoted(&site.name),
+                quoted.join(",")
+            );
             index += 1;
         }
         text
@@ -110,7 +117,8 @@ fn line(points: &[(f64, f64)]) -> Value {
 
 fn roads(town: &Town) -> Vec<Value> {
     let class = |main| if main { "primary" } else { "residential" };
-    let road = |s: &super::MapStreet| feature(json!({"highway": class(s.main), "name": s.name}), "LineString", line(&s.line));
+    let road =
+        |s: &super::MapStreet| feature(json!({"highway": class(s.main), "name": s.name}), "LineString", line(&s.line));
     town.streets.iter().map(road).collect()
 }
 
@@ -139,7 +147,8 @@ mod tests {
         assert_eq!(csv.lines().count(), 601);
         let row = csv.lines().nth(1).unwrap();
         assert!(row.starts_with(&device_id(1, 0).to_string()) && row.split("\",\"").count() == 6, "{row}");
-        let town = Town::of(&Wanted { profile: Profile::City, lights: Some(600), seed: 1, ..Wanted::default() }).unwrap();
+        let town =
+            Town::of(&Wanted { profile: Profile::City, lights: Some(600), seed: 1, ..Wanted::default() }).unwrap();
         let (lamps, _) = super::super::geojson::read(text("lamps.geojson").as_bytes()).unwrap();
         let places = |t: &Town| t.sites.iter().map(|s| (s.latitude, s.longitude)).collect::<Vec<_>>();
         assert_eq!(lamps.iter().map(|l| (l.latitude, l.longitude)).collect::<Vec<_>>(), places(&town));

@@ -1,6 +1,7 @@
 //! What a city needs of GeoJSON. Lamps are points: those with `highway=street_lamp` as OpenStreetMap has them, or, in a file made
 //! for the purpose, all points without a `highway`. Streets are lines with a `highway` and a `name`.
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 #[derive(Debug, Deserialize)]
 struct Collection {
@@ -26,13 +27,13 @@ struct Properties {
     lamp_type: Option<String>,
 }
 
+/// Areas, collections and whatever else a file has are passed over unread.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "type", content = "coordinates")]
-enum Geometry {
-    Point(Vec<f64>),
-    LineString(Vec<Vec<f64>>),
-    #[serde(other)]
-    Other,
+struct Geometry {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    coordinates: Option<Box<RawValue>>,
 }
 
 /// A lamp as a map has it.
@@ -61,16 +62,20 @@ pub fn read(text: &[u8]) -> serde_json::Result<(Vec<MapLamp>, Vec<MapStreet>)> {
     let (mut lamps, mut streets) = (Vec::new(), Vec::new());
     for feature in serde_json::from_slice::<Collection>(text)?.features {
         let of = feature.properties.unwrap_or_default();
-        match feature.geometry {
-            Some(Geometry::Point(at)) if of.highway.as_deref().is_none_or(|h| h == LAMP) => {
-                let Some((latitude, longitude)) = place(&at) else { continue };
+        let Some(Geometry { kind, coordinates: Some(raw) }) = feature.geometry else { continue };
+        match kind.as_str() {
+            "Point" if of.highway.as_deref().is_none_or(|h| h == LAMP) => {
+                let Some((latitude, longitude)) = place(&serde_json::from_str::<Vec<f64>>(raw.get())?) else {
+                    continue;
+                };
                 let method = of.method.or(of.lamp_type).filter(|m| !m.is_empty());
                 let is_led = method.map(|m| m.to_ascii_lowercase().contains("led"));
                 lamps.push(MapLamp { latitude, longitude, pole: of.pole, is_led });
             }
-            Some(Geometry::LineString(line)) => {
+            "LineString" => {
                 if let (Some(highway), Some(name)) = (of.highway, of.name) {
                     let main = MAIN.iter().any(|class| highway.starts_with(class));
+                    let line: Vec<Vec<f64>> = serde_json::from_str(raw.get())?;
                     streets.push(MapStreet { name, main, line: line.iter().filter_map(|at| place(at)).collect() });
                 }
             }
@@ -103,7 +108,8 @@ mod tests {
             {"type":"Feature","properties":{"highway":"street_lamp"},"geometry":null},
             {"type":"Feature","properties":{"highway":"primary_link","name":"Mannerheimintie"},
              "geometry":{"type":"LineString","coordinates":[[24.94,60.17],[24.96,60.17]]}},
-            {"type":"Feature","properties":{"building":"yes"},"geometry":{"type":"Polygon","coordinates":[[[0,0],[0,1],[1,1],[0,0]]]}}]}"#;
+            {"type":"Feature","properties":{"building":"yes"},"geometry":{"type":"Polygon","coordinates":[[[0,0],[0,1],[1,1],[0,0]]]}},
+            {"type":"Feature","properties":{},"geometry":{"type":"GeometryCollection","geometries":[]}}]}"#;
         let (lamps, streets) = read(text).unwrap();
         let places: Vec<_> = lamps.iter().map(|l| (l.longitude, l.pole.as_deref(), l.is_led)).collect();
         assert_eq!(places, [(24.95, Some("17a"), Some(false)), (24.951, None, Some(true)), (24.952, None, None)]);

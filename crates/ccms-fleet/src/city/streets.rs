@@ -132,8 +132,20 @@ fn wards(at: &[(f64, f64)]) -> (Vec<usize>, Vec<(String, &'static str)>) {
         let (dx, dy) = (corner.0 - middle.0, corner.1 - middle.1);
         match () {
             () if from_middle(&corner) < CENTRE_SHARE * extent => "Centre",
-            () if dy.abs() >= dx.abs() => if dy > 0.0 { "North" } else { "South" },
-            () => if dx > 0.0 { "East" } else { "West" },
+            () if dy.abs() >= dx.abs() => {
+                if dy > 0.0 {
+                    "North"
+                } else {
+                    "South"
+                }
+            }
+            () => {
+                if dx > 0.0 {
+                    "East"
+                } else {
+                    "West"
+                }
+            }
         }
     };
     let names = used.iter().enumerate().map(|(n, s)| (format!("Ward {}", n + 1), zone(s))).collect();

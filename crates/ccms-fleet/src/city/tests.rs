@@ -55,9 +55,18 @@ fn zones_wards_and_feeders_contain_each_other() {
 fn lamps_of_a_users_file_are_taken_with_its_streets() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lamps.geojson");
-    let lamp = |lon: f64| format!(r#"{{"type":"Feature","properties":{{"highway":"street_lamp","ref":"P{lon}"}},"geometry":{{"type":"Point","coordinates":[{lon},45.0]}}}}"#);
+    let lamp = |lon: f64| {
+        format!(
+            r#"{{"type":"Feature","properties":{{"highway":"street_lamp","ref":"P{lon}"}},"geometry":{{"type":"Point","coordinates":[{lon},45.0]}}}}"#
+        )
+    };
     let street = r#"{"type":"Feature","properties":{"highway":"residential","name":"Via Roma"},"geometry":{"type":"LineString","coordinates":[[9.0,45.0],[9.01,45.0]]}}"#;
-    let text = format!(r#"{{"type":"FeatureCollection","features":[{},{},{},{street}]}}"#, lamp(9.002), lamp(9.001), lamp(9.5));
+    let text = format!(
+        r#"{{"type":"FeatureCollection","features":[{},{},{},{street}]}}"#,
+        lamp(9.002),
+        lamp(9.001),
+        lamp(9.5)
+    );
     std::fs::write(&file, text).unwrap();
     let wanted = Wanted { profile: Profile::City, lamps: Some(&file), city_name: Some("Pavia"), ..Wanted::default() };
     let town = Town::of(&wanted).unwrap();

@@ -72,8 +72,12 @@ mod tests {
     use super::*;
 
     fn hook() -> impl Strategy<Value = Hook> {
-        (0_usize..6, 0_usize..30, 0.0..1_000.0, any::<bool>())
-            .prop_map(|(ward, street, along_m, main)| Hook { ward, street, along_m, main })
+        (0_usize..6, 0_usize..30, 0.0..1_000.0, any::<bool>()).prop_map(|(ward, street, along_m, main)| Hook {
+            ward,
+            street,
+            along_m,
+            main,
+        })
     }
 
     proptest! {
@@ -101,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_city_is_converted_as_far_as_its_profile_says() {
-        let lamps: Vec<Hook> = (0..40_000).map(|n| Hook { ward: n / 400, street: n / 20, along_m: n as f64, main: false }).collect();
+        let lamps: Vec<Hook> =
+            (0..40_000).map(|n| Hook { ward: n / 400, street: n / 20, along_m: n as f64, main: false }).collect();
         let (wires, _) = wires(&lamps, 0.75, 1);
         let led = wires.iter().filter(|w| w.light == Light::Led).count() as f64 / wires.len() as f64;
         assert!((0.68..0.82).contains(&led), "{led}");

@@ -82,7 +82,8 @@ mod tests {
     fn the_rate_does_not_change_when_the_others_begin() {
         let (few, many) = (Incidents::new(5, 1.0, (60.0, 600.0)), Incidents::new(5, 10.0, (60.0, 600.0)));
         // Whatever happens at a low rate happens at a higher one too.
-        let only_few = (0..100_000).filter(|n| few.at(f64::from(*n) * 10.0).is_some() && many.at(f64::from(*n) * 10.0).is_none());
+        let only_few =
+            (0..100_000).filter(|n| few.at(f64::from(*n) * 10.0).is_some() && many.at(f64::from(*n) * 10.0).is_none());
         assert_eq!(only_few.count(), 0);
     }
 }

@@ -175,7 +175,11 @@ mod tests {
         let volts: Vec<f64> = day().map(|t| feeder.volts(&grid, t, 1.0)).collect();
         assert!(volts.iter().all(|v| (210.0..240.0).contains(v)), "{volts:?}");
         let mean_at = |hour: f64| {
-            let near: Vec<f64> = day().zip(&volts).filter(|(t, _)| (grid.climate.solar_hour(*t) - hour).abs() < 1.0).map(|(_, v)| *v).collect();
+            let near: Vec<f64> = day()
+                .zip(&volts)
+                .filter(|(t, _)| (grid.climate.solar_hour(*t) - hour).abs() < 1.0)
+                .map(|(_, v)| *v)
+                .collect();
             near.iter().sum::<f64>() / near.len() as f64
         };
         assert!(mean_at(19.5) < mean_at(12.0) - 1.0);
@@ -190,7 +194,9 @@ mod tests {
         let dark = |f: &Feeder, t| f.volts(&rough, t, 0.5) < DEAD_V;
         let brown = |f: &Feeder, t| (DEAD_V..205.0).contains(&f.volts(&rough, t, 0.5));
         for f in [&a, &b] {
-            assert!(day().any(|t| dark(f, t)) && day().any(|t| brown(f, t)) && day().any(|t| !dark(f, t) && !brown(f, t)));
+            assert!(
+                day().any(|t| dark(f, t)) && day().any(|t| brown(f, t)) && day().any(|t| !dark(f, t) && !brown(f, t))
+            );
         }
         assert!(day().any(|t| dark(&a, t) != dark(&b, t)));
 

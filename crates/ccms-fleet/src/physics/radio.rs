@@ -72,11 +72,7 @@ impl Radio {
         let blown_m = now_s * FRONT_M_PER_S;
         let front = noise::field(noise::hash(self.seed, 2), (spot.x_m - blown_m) / FRONT_M, spot.y_m / FRONT_M);
         let dbm = f64::from(spot.fixed_dbm) + fade + FRONT_DB * front;
-        if self.holes > 0.0 {
-            dbm - self.holes * HOLE_DB * (-front - HOLE_FROM).max(0.0)
-        } else {
-            dbm.max(WORST_DBM)
-        }
+        if self.holes > 0.0 { dbm - self.holes * HOLE_DB * (-front - HOLE_FROM).max(0.0) } else { dbm.max(WORST_DBM) }
     }
 }
 
@@ -92,7 +88,10 @@ mod tests {
     const MIDNIGHT: UtcMillis = UtcMillis::from_seconds(1_765_929_600);
 
     fn spots(radio: &Radio) -> Vec<Spot> {
-        (0..40).flat_map(|i| (0..40).map(move |j| (f64::from(i) * 97.0, f64::from(j) * 97.0))).map(|(x, y)| radio.spot(x, y)).collect()
+        (0..40)
+            .flat_map(|i| (0..40).map(move |j| (f64::from(i) * 97.0, f64::from(j) * 97.0)))
+            .map(|(x, y)| radio.spot(x, y))
+            .collect()
     }
 
     #[test]
@@ -101,7 +100,10 @@ mod tests {
         let mut heard: Vec<u8> = spots(&radio).iter().map(|s| percent(radio.dbm(s, 1, MIDNIGHT))).collect();
         heard.sort_unstable();
         let (low, middle, high) = (heard[80], heard[800], heard[1_520]);
-        assert!((20..45).contains(&low) && (40..65).contains(&middle) && (65..95).contains(&high), "{low} {middle} {high}");
+        assert!(
+            (20..45).contains(&low) && (40..65).contains(&middle) && (65..95).contains(&high),
+            "{low} {middle} {high}"
+        );
         assert!(radio.dbm(&spots(&radio)[0], 1, MIDNIGHT) >= WORST_DBM);
     }
 
@@ -111,7 +113,8 @@ mod tests {
         let spot = radio.spot(10.0, 20.0);
         let hour = |lamp| (0..120).map(|n| radio.dbm(&spot, lamp, MIDNIGHT.plus_seconds(n * 30))).collect::<Vec<_>>();
         let (a, b) = (hour(1), hour(2));
-        let spread = |h: &[f64]| h.iter().copied().fold(f64::MIN, f64::max) - h.iter().copied().fold(f64::MAX, f64::min);
+        let spread =
+            |h: &[f64]| h.iter().copied().fold(f64::MIN, f64::max) - h.iter().copied().fold(f64::MAX, f64::min);
         assert!((1.5..15.0).contains(&spread(&a)), "{}", spread(&a));
         assert_ne!(a, b);
         assert!(a.windows(2).all(|w| (w[0] - w[1]).abs() < 2.0), "no jumps within half a minute");

@@ -118,7 +118,7 @@ impl SimLamp {
     pub fn actuate(&mut self, steady_ms: u64, lamp: Lamp) {
         self.count(steady_ms);
         let at_the_start = self.commanded.replace(lamp).is_none();
-        if at_the_start && lamp.power == PowerState::On {
+        if at_the_start && self.fed_level(steady_ms).is_some() {
             self.lit_since_ms = Some(steady_ms as i64 - BURNED_BEFORE_MS);
         }
         // Before the first reading the time is unknown; that reading makes up for it.

@@ -24,8 +24,7 @@ impl Pole {
     fn with(light: Light, ailment: Option<Ailment>, seed: u64, around: Surroundings) -> Self {
         let feeder = Arc::new(Feeder::new(seed, 100.0, &around.grid));
         let (latitude, longitude) = (60.17, 24.94);
-        let fitting =
-            Fitting { seed, latitude, longitude, light, rated_w: 100.0, feeder, place: 0.5, meter_uj: None };
+        let fitting = Fitting { seed, latitude, longitude, light, rated_w: 100.0, feeder, place: 0.5, meter_uj: None };
         let lamp = SimLamp::with(Arc::new(around), fitting, ailment.map(Sickness::old), &mut Chance::new(seed));
         Self { lamp, now_ms: 0 }
     }
@@ -124,7 +123,10 @@ fn a_lamp_that_is_switched_on_warms_its_case_and_a_discharge_lamp_runs_up() {
         let warm = pole.after(60);
         assert!(warm.temperature_dc > cold.temperature_dc + 120, "{light:?}");
         let share = f64::from(cold.power_dw) / f64::from(warm.power_dw);
-        assert!(if light == Light::Led { (1.0..1.05).contains(&share) } else { (0.4..0.7).contains(&share) }, "{share}");
+        assert!(
+            if light == Light::Led { (1.0..1.05).contains(&share) } else { (0.4..0.7).contains(&share) },
+            "{share}"
+        );
         assert_eq!(flags(&warm), [""; 0], "an arc that runs up is no failure");
     }
 }

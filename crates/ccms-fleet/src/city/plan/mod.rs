@@ -99,10 +99,8 @@ fn whole(style: &Style, shape: &Shape) -> Plan {
 impl Plan {
     fn build(&mut self, name: &str, main: bool, shape: &Shape, road: &Road) {
         let street = self.streets.len();
-        let lamps: Vec<Lamp> = road
-            .lamps()
-            .map(|l| Lamp { at: l.at, street, along_m: l.along_m, ward: shape.ward_at(l.axis) })
-            .collect();
+        let lamps: Vec<Lamp> =
+            road.lamps().map(|l| Lamp { at: l.at, street, along_m: l.along_m, ward: shape.ward_at(l.axis) }).collect();
         if lamps.len() >= STREET_LAMPS_MIN {
             self.lamps.extend(lamps);
             self.streets.push(Street { name: name.to_owned(), main, line: road.line().to_vec() });

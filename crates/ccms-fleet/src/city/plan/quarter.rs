@@ -158,8 +158,12 @@ impl Park {
 
     fn outline(&self) -> Vec<(f64, f64)> {
         let corners = self.edge_m.len() as f64;
-        let mut line: Vec<_> =
-            self.edge_m.iter().enumerate().map(|(n, edge)| around(self.middle, TAU * n as f64 / corners, *edge)).collect();
+        let mut line: Vec<_> = self
+            .edge_m
+            .iter()
+            .enumerate()
+            .map(|(n, edge)| around(self.middle, TAU * n as f64 / corners, *edge))
+            .collect();
         line.push(line[0]);
         line
     }

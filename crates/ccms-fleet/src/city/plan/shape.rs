@@ -125,7 +125,9 @@ impl Shape {
         for pair in crossings.windows(2) {
             cuts.push(line.len());
             let steps = ((pair[1] - pair[0]) * reach_m / STEP_M).ceil().max(1.0);
-            line.extend((0..steps as usize).map(|n| self.place(reach_m, pair[0] + (pair[1] - pair[0]) * n as f64 / steps)));
+            line.extend(
+                (0..steps as usize).map(|n| self.place(reach_m, pair[0] + (pair[1] - pair[0]) * n as f64 / steps)),
+            );
         }
         cuts.push(line.len());
         line.push(line[0]);
