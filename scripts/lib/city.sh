@@ -4,25 +4,41 @@
 OPERATOR_EMAIL=operator@demo.local
 READY_TIMEOUT_S=60
 ONLINE_TIMEOUT_S=120
+# Lights that come online in a second, at the least.
+ONLINE_PER_S=100
+# The server takes so long for a file of 20,000 lights, at the most.
+IMPORT_TIMEOUT_S=120
 
 clock_offset_s=0
 server_pid=
 fleet_pid=
 fleet_options=()
+city_lights=0
 
 # city_profile NAME LIGHTS
 city_profile() {
   case $1 in
     helsinki)
       export CCMS__CITY__NAME=Helsinki CCMS__CITY__TIMEZONE=Europe/Helsinki CCMS__MAP__GEOJSON_DIR=cities/helsinki
-      fleet_options=(--city helsinki ${2:+--lights "$2"})
+      city_lights=${2:-586}
+      ;;
+    city)
+      export CCMS__CITY__NAME=Riverton CCMS__CITY__TIMEZONE=Europe/Berlin
+      city_lights=${2:-2000}
       ;;
     delhi)
       export CCMS__CITY__NAME=Delhi CCMS__CITY__TIMEZONE=Asia/Kolkata
-      fleet_options=(--city delhi --lights "${2:-500}")
+      city_lights=${2:-500}
       ;;
-    *) fail "unknown profile $1: helsinki or delhi" ;;
+    *) fail "unknown profile $1: helsinki, city or delhi" ;;
   esac
+  fleet_options=(--profile "$1" --lights "$city_lights" --seed 1)
+}
+
+# city_plan FOLDER: the city as files. A planned one brings the ground for its map; Helsinki has its own.
+city_plan() {
+  "$CARGO_TARGET_DIR/release/ccms-fleet" plan "${fleet_options[@]}" --out "$1"
+  export CCMS__MAP__GEOJSON_DIR=${CCMS__MAP__GEOJSON_DIR:-$1}
 }
 
 EVENING_S=$((6 * 3600))
@@ -69,16 +85,41 @@ city_operator() {
   fi
 }
 
-# city_start PORT DATA_DIR: returns when the server answers and the lights are online.
+# city_key FILE: with which the demo hands its lights to the server; made once.
+city_key() {
+  [ ! -s "$1" ] || return 0
+  if ! (umask 077 && "$CARGO_TARGET_DIR/release/ccms" api-key create --name demo --scopes admin >"$1" 2>/dev/null); then
+    rm -f "$1"
+    fail "could not make an API key"
+  fi
+}
+
+# city_catalogue URL DATA_DIR: zone, ward, feeder, pole and wattage of every light, which no controller knows. Once, so that
+# what people correct afterwards stays.
+city_catalogue() {
+  local done=$2/catalogued file
+  [ "$(cat "$done" 2>/dev/null || true)" != "$city_lights" ] || return 0
+  for file in "$2"/plan/lights-*.csv; do
+    # The key by way of standard input: an argument could be read by others.
+    curl -fsS -o /dev/null --max-time "$IMPORT_TIMEOUT_S" -H 'Content-Type: text/csv' --data-binary "@$file" \
+      --config - "$1/api/v1/import/lights" <<<"header = \"Authorization: Bearer $(cat "$2/api-key")\"" ||
+      fail "the server did not take $file"
+  done
+  echo "$city_lights" >"$done"
+}
+
+# city_start PORT DATA_DIR FAULTS: returns when the server answers and the lights are online.
 city_start() {
   local url=http://127.0.0.1:$1 server_log=$2/server.log fleet_log=$2/fleet.log
   "$CARGO_TARGET_DIR/release/ccms" serve --listen "127.0.0.1:$1" --enrolment open >"$server_log" 2>&1 &
   server_pid=$!
   wait_for "the server" "$READY_TIMEOUT_S" "$server_pid" "$server_log" curl -fsS -o /dev/null "$url/readyz"
-  "$CARGO_TARGET_DIR/release/ccms-fleet" run "${fleet_options[@]}" --seed 1 --server "$url" \
+  say "handing $city_lights lights to the server"
+  city_catalogue "$url" "$2"
+  "$CARGO_TARGET_DIR/release/ccms-fleet" run "${fleet_options[@]}" --server "$url" --faults "$3" \
     --state-dir "$2/fleet" --clock-offset-seconds "$clock_offset_s" >"$fleet_log" 2>&1 &
   fleet_pid=$!
-  wait_for "the lights" "$ONLINE_TIMEOUT_S" "$fleet_pid" "$fleet_log" grep -q '^all [0-9]* lights online' "$fleet_log"
+  wait_for "the lights" $((ONLINE_TIMEOUT_S + city_lights / ONLINE_PER_S)) "$fleet_pid" "$fleet_log" grep -q '^all [0-9]* lights online' "$fleet_log"
 }
 
 # wait_for WHAT SECONDS PID LOG COMMAND…: until COMMAND succeeds, while the process lives.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::snapshot::Snapshot;
 use ccms_core::time::UtcMillis;
-use ccms_fleet::city::City as Plan;
+use ccms_fleet::city::Profile;
 use ccms_fleet::run::{RunOptions, run};
+use ccms_fleet::sickness::FaultChoice;
 use ccms_service::clock::Clock;
 use ccms_service::people::SESSION_USER_KEY;
 use ccms_store::{LogPosition, ReadingRow, SessionRecord};
@@ -92,19 +93,12 @@ fn from_environment(name: &str, default: usize) -> usize {
 
 pub fn fleet(address: &str, folder: &Path, ledger: &Path, lights: usize) -> RunOptions {
     RunOptions {
-        city: Plan::Delhi,
-        lamps: None,
+        profile: Profile::Delhi,
         lights: Some(lights),
-        seed: 1,
-        server: format!("http://{address}"),
-        state_dir: folder.join("fleet"),
-        clock_offset_seconds: 0,
         ledger: Some(ledger.to_owned()),
-        duration_seconds: None,
         start_spread_seconds: Some(3),
-        faults: false,
-        no_network_time: false,
-        summary_json: None,
+        faults: FaultChoice::OFF,
+        ..RunOptions::new(format!("http://{address}"), folder.join("fleet"))
     }
 }
 

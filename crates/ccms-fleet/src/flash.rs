@@ -55,10 +55,15 @@ fn checksum(body: &[u8]) -> String {
 
 /// Puts `bytes` in the place of `path`: after a crash there is the old file or the new one.
 pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    replace_by(path, |file| file.write_all(bytes))
+}
+
+/// The same with what `fill` writes.
+pub fn replace_by(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> anyhow::Result<()> {
     let beside = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
+        fill(&mut file)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)?;
         // The rename itself must reach the disk too.

@@ -3,13 +3,15 @@
 //! - [`world`]    virtual time: N devices against any `async fn(Request) -> Response`, with seeded faults; for tests
 //! - [`run`]      a city of devices against a live server; [`solo`] one device with a flash file
 //! - [`runner`]   the loop that both share: one device, its lamp, its requests
-//! - [`http`]     requests over the network
-//! - [`city`]     where lamps stand and what they are called
+//! - [`http`]     requests over the network; [`line`] those of one device of many, on a connection of its own
+//! - [`city`]     where lamps stand, what they are called, which cable they hang on
 //! - [`identity`] IMEI numbers
-//! - [`simlamp`]  the physics of a lamp; [`sickness`] what may be wrong with it
+//! - [`physics`]  what a lamp is made of and what surrounds it, as functions of time, place and a seed
+//! - [`simlamp`]  one lamp put together of that; [`sickness`] what may be wrong with it, and how often
 //! - [`flash`]    the flash of one device; [`statelog`] the flash of a whole city in one file
 //! - [`appender`] a thread that appends lines; [`ledger`] what the server acknowledged
-//! - [`stats`]    counters, latencies, the progress line and the summary
+//! - [`stats`]    counters, latencies and the summary; [`progress`] what a run says while it runs
+//! - [`machine`]  file descriptors, memory, source addresses
 //! - [`clock`]    the only file that reads real clocks
 pub mod appender;
 pub mod city;
@@ -18,6 +20,10 @@ pub mod flash;
 pub mod http;
 pub mod identity;
 pub mod ledger;
+pub mod line;
+pub mod machine;
+pub mod physics;
+pub mod progress;
 pub mod run;
 pub mod runner;
 pub mod sickness;

@@ -1,5 +1,6 @@
-//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them.
+//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them, `plan` writes such a city to files.
 use anyhow::Context;
+use ccms_fleet::city::export;
 use ccms_fleet::{run, solo};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +19,8 @@ enum Command {
     Device(solo::DeviceOptions),
     /// Runs one device for every lamp of a city.
     Run(run::RunOptions),
+    /// Writes a city to files: for the server's import, and the ground for its map.
+    Plan(export::PlanOptions),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -30,6 +33,7 @@ fn main() -> anyhow::Result<()> {
         let stop = stop_on_signal()?;
         match cli.command {
             Command::Device(options) => solo::run(options, stop).await,
+            Command::Plan(options) => export::write(&options),
             Command::Run(options) => {
                 let summary = run::run(options, stop).await?;
                 println!("{}", serde_json::to_string(&summary)?);

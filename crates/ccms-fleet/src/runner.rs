@@ -1,7 +1,9 @@
 //! The loop around one device: drain its outputs, sleep until it wants to be woken or an answer comes, measure, go on.
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use ccms_core::time::UtcMillis;
 use ccms_device::{Change, Delivered, Device, Display, Input, Kind, Now, Outcome, Output, RequestId, State, Uptime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -9,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
 use crate::http::Http;
-use crate::sickness::Sickness;
+use crate::line::Line;
 use crate::simlamp::SimLamp;
 use crate::stats::Stats;
 
@@ -38,12 +40,16 @@ pub trait Desk {
 const METER_NOTE_MS: u64 = 300_000;
 /// A device always wants to be woken; should one not, it is looked at this often.
 const IDLE_MS: u64 = 1_000;
+/// A pole without mains and battery is looked at this often.
+const DARK_MS: u64 = 2_000;
 
 pub struct Runner<D> {
     pub device: Device,
     pub lamp: SimLamp,
     pub desk: D,
     pub shared: Arc<Shared>,
+    /// The device's own connection; without one it shares those of the process.
+    pub line: Option<Arc<Line>>,
     booted_ms: u64,
     noted_ms: u64,
     online: bool,
@@ -62,6 +68,7 @@ impl<D: Desk> Runner<D> {
             lamp,
             desk,
             shared,
+            line: None,
             booted_ms,
             noted_ms: booted_ms,
             online: false,
@@ -72,15 +79,10 @@ impl<D: Desk> Runner<D> {
 
     /// Runs until `stop` turns true.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let silent_at = match self.lamp.sickness() {
-            Some(Sickness::Silent { after_s }) => Some(Uptime(after_s * 1000)),
-            _ => None,
-        };
         loop {
             self.drain();
-            let wake = self.device.wake_at().map(|(at, _)| at);
-            let next = [wake, silent_at].into_iter().flatten().min();
-            let wake_ms = next.map_or_else(|| self.shared.clock.steady_ms() + IDLE_MS, |at| self.booted_ms + at.0);
+            let wake = self.device.wake_at().map(|(at, _)| self.booted_ms + at.0);
+            let wake_ms = wake.unwrap_or_else(|| self.shared.clock.steady_ms() + IDLE_MS);
             let until = Instant::from_std(self.shared.clock.instant_at_ms(wake_ms));
             tokio::select! {
                 _ = stop.wait_for(|s| *s) => break,
@@ -92,18 +94,38 @@ impl<D: Desk> Runner<D> {
                 }
                 () = sleep_until(until) => self.wake(),
             }
-            if silent_at.is_some_and(|at| self.now().uptime >= at) {
-                self.count_online(false);
-                let _ = stop.wait_for(|s| *s).await;
+            if !self.lamp.has_power() && !self.boots_again(&mut stop).await {
                 break;
             }
         }
         self.desk.meter(self.lamp.meter_uj());
     }
 
+    /// Neither mains nor battery: the controller is gone until there is mains, and boots with what its flash holds. False when
+    /// the run ends before.
+    async fn boots_again(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
+        self.drain();
+        self.requests.abort_all();
+        self.count_online(false);
+        while !self.lamp.has_power() {
+            tokio::select! {
+                _ = stop.wait_for(|s| *s) => return false,
+                () = tokio::time::sleep(Duration::from_millis(DARK_MS)) => {}
+            }
+            self.lamp.measure(self.shared.clock.steady_ms(), self.shared.clock.utc());
+        }
+        self.shared.stats.reboots.fetch_add(1, Relaxed);
+        self.requests = JoinSet::new();
+        self.booted_ms = self.shared.clock.steady_ms();
+        self.device = Device::new(self.device.config().clone(), self.device.saved(), self.now());
+        true
+    }
+
     fn now(&self) -> Now {
-        let utc = self.shared.network_time.then(|| self.shared.clock.utc());
-        Now { uptime: Uptime(self.shared.clock.steady_ms().saturating_sub(self.booted_ms)), utc }
+        let steady_ms = self.shared.clock.steady_ms();
+        let utc = || UtcMillis(self.shared.clock.utc().0 + self.lamp.clock_error_ms(steady_ms));
+        let utc = self.shared.network_time.then(utc);
+        Now { uptime: Uptime(steady_ms.saturating_sub(self.booted_ms)), utc }
     }
 
     fn wake(&mut self) {
@@ -153,10 +175,19 @@ impl<D: Desk> Runner<D> {
 
     fn send(&mut self, id: RequestId, request: ccms_device::Request) {
         let (shared, kind): (_, Kind) = (Arc::clone(&self.shared), request.kind);
+        // Without a network nothing is sent and nothing comes; the device minds its timeout itself.
+        if !self.lamp.is_connected(shared.clock.steady_ms()) {
+            shared.stats.unsent.fetch_add(1, Relaxed);
+            return;
+        }
         shared.stats.sent(kind);
+        let line = self.line.clone();
         self.requests.spawn(async move {
             let began = shared.clock.elapsed();
-            let outcome = shared.http.send(request).await;
+            let outcome = match line {
+                Some(line) => line.send(request).await,
+                None => shared.http.send(request).await,
+            };
             shared.stats.answered(kind, &outcome, shared.clock.elapsed().saturating_sub(began));
             (id, outcome)
         });

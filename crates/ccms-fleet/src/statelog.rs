@@ -3,6 +3,7 @@
 //! device without its token gets no new one.
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,7 +11,7 @@ use ccms_device::{Change, Saved};
 use serde::{Deserialize, Serialize};
 
 use crate::appender::{Appender, Pen};
-use crate::flash::replace;
+use crate::flash::replace_by;
 
 const FILE: &str = "devices.jsonl";
 const LOCK: &str = "lock";
@@ -47,12 +48,12 @@ impl StateLog {
         let lock = File::create(dir.join(LOCK)).with_context(|| format!("writing in {}", dir.display()))?;
         lock.try_lock().map_err(|_| anyhow::anyhow!("another fleet runs on {}", dir.display()))?;
         let path: PathBuf = dir.join(FILE);
-        let kept = match std::fs::read_to_string(&path) {
-            Ok(text) => replay(&text),
+        let kept = match File::open(&path) {
+            Ok(file) => replay(BufReader::new(file)).with_context(|| format!("reading {}", path.display()))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => HashMap::new(),
             Err(e) => return Err(e).with_context(|| format!("reading {}", path.display())),
         };
-        replace(&path, snapshot(&kept)?.as_bytes())?;
+        replace_by(&path, |file| snapshot(&kept, file))?;
         Ok((Self { appender: Appender::open(&path)?, _lock: lock }, kept))
     }
 
@@ -87,9 +88,10 @@ impl Notebook {
 }
 
 /// The last line may be torn by a crash; an unreadable line costs itself only.
-fn replay(text: &str) -> HashMap<String, Kept> {
+fn replay(text: impl BufRead) -> std::io::Result<HashMap<String, Kept>> {
     let mut kept: HashMap<String, Kept> = HashMap::new();
-    for line in text.lines().filter_map(|l| serde_json::from_str::<Line>(l).ok()) {
+    for line in text.split(b'\n') {
+        let Ok(line) = serde_json::from_slice::<Line>(&line?) else { continue };
         let device = kept.entry(line.id).or_default();
         if let Some(saved) = line.saved {
             device.saved = saved;
@@ -99,19 +101,20 @@ fn replay(text: &str) -> HashMap<String, Kept> {
         }
         device.meter_uj = line.meter_uj.or(device.meter_uj);
     }
-    kept
+    Ok(kept)
 }
 
-fn snapshot(kept: &HashMap<String, Kept>) -> anyhow::Result<String> {
-    let mut lines = kept
-        .iter()
-        .map(|(id, k)| {
-            let line = Line { id: id.clone(), saved: Some(k.saved.clone()), change: None, meter_uj: k.meter_uj };
-            Ok(serde_json::to_string(&line)? + "\n")
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    lines.sort();
-    Ok(lines.concat())
+/// One line for each device, written as it is made: a large city's would fill the memory.
+fn snapshot(kept: &HashMap<String, Kept>, file: &mut File) -> std::io::Result<()> {
+    let mut out = BufWriter::new(file);
+    let mut ids: Vec<&String> = kept.keys().collect();
+    ids.sort_unstable();
+    for id in ids {
+        let Kept { saved, meter_uj } = kept[id].clone();
+        serde_json::to_writer(&mut out, &Line { id: id.clone(), saved: Some(saved), change: None, meter_uj })?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 #[cfg(test)]

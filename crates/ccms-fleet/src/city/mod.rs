@@ -1,10 +1,30 @@
-//! Where lamps stand and what they are called.
-mod delhi;
-mod helsinki;
+//! Where lamps stand, what they are called, and which cable they hang on.
+//!
+//! - [`profile`]  the cities that come with the simulator
+//! - [`plan`]     cities from a generator
+//! - [`geojson`]  lamps and streets from a map; [`streets`] which lamp stands in which street
+//! - [`wiring`]   feeders
+//! - [`export`]   a city as files: for the server's import and for its map
+//! - [`plane`]    metres and degrees
+pub mod export;
+pub mod geojson;
+pub mod plan;
+pub mod plane;
+pub mod profile;
+pub mod streets;
+pub mod wiring;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Context;
+
+pub use plane::Plane;
+pub use profile::Profile;
+
+use crate::physics::Light;
+use geojson::{MapLamp, MapStreet};
+use wiring::{Hook, Wire};
 
 /// One lamp of a city.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,94 +32,194 @@ pub struct Site {
     pub name: String,
     pub address: String,
     pub city: String,
+    pub zone: String,
+    pub ward: String,
+    pub feeder: String,
+    pub pole: String,
     pub latitude: f64,
     pub longitude: f64,
+    pub wire: Wire,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum City {
-    /// The real lamps of the centre, from OpenStreetMap.
-    Helsinki,
-    /// A generated plan around the coordinates of the device document.
-    Delhi,
+/// A city: its lamps, and what a map draws below them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Town {
+    pub sites: Vec<Site>,
+    /// The lights of each feeder together, in watts.
+    pub feeders_w: Vec<f64>,
+    /// Name, main road, line in latitudes and longitudes. Only of planned cities.
+    pub streets: Vec<MapStreet>,
+    pub parks: Vec<Vec<(f64, f64)>>,
 }
 
-/// Lamps of a generated city when nobody says how many.
-const DELHI_LIGHTS: usize = 2_500;
+/// A city as it was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    pub profile: Profile,
+    /// GeoJSON with lamps, instead of the profile's own.
+    pub lamps: Option<&'a Path>,
+    /// What that city is called.
+    pub city_name: Option<&'a str>,
+    pub lights: Option<usize>,
+    pub seed: u64,
+}
 
-impl City {
-    /// The lamps, at most `lights` of them; real ones from `lamps` (GeoJSON points) where given.
-    pub fn sites(self, lamps: Option<&Path>, lights: Option<usize>, seed: u64) -> anyhow::Result<Vec<Site>> {
-        let mut sites = match (self, lamps) {
-            (_, Some(file)) => {
+/// A lamp on its way to become a site.
+struct Draft {
+    at: (f64, f64),
+    hook: Hook,
+    pole: Option<String>,
+    is_led: Option<bool>,
+}
+
+/// A city before anything in it has a number.
+struct Drafts {
+    city: String,
+    lamps: Vec<Draft>,
+    streets: Vec<String>,
+    wards: Vec<(String, &'static str)>,
+}
+
+impl Town {
+    /// # Errors
+    /// When a file of lamps cannot be read, or has fewer lamps than are asked for.
+    pub fn of(wanted: &Wanted<'_>) -> anyhow::Result<Self> {
+        let profile = wanted.profile;
+        let built_in = profile.map()?;
+        let town = match (wanted.lamps, built_in) {
+            (Some(file), built_in) => {
                 let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-                helsinki::sites(&text).with_context(|| format!("{} is not GeoJSON with points", file.display()))?
+                let (lamps, mut streets) =
+                    geojson::read(&text).with_context(|| format!("{} is no GeoJSON with points", file.display()))?;
+                if streets.is_empty() {
+                    streets = built_in.map(|(_, streets)| streets).unwrap_or_default();
+                }
+                let city = wanted.city_name.unwrap_or(profile.city());
+                Self::mapped(wanted, city, lamps, &streets)?
             }
-            (Self::Helsinki, None) => helsinki::sites(helsinki::LAMPS)?,
-            (Self::Delhi, None) => delhi::sites(lights.unwrap_or(DELHI_LIGHTS), seed),
+            (None, Some((lamps, streets))) => {
+                Self::mapped(wanted, wanted.city_name.unwrap_or(profile.city()), lamps, &streets)?
+            }
+            (None, None) => Self::planned(wanted),
         };
-        if let Some(most) = lights {
-            anyhow::ensure!(sites.len() >= most, "there are only {} lamps; ask for fewer lights", sites.len());
-            sites.truncate(most);
+        anyhow::ensure!(!town.sites.is_empty(), "there is no lamp in this city");
+        Ok(town)
+    }
+
+    fn mapped(wanted: &Wanted<'_>, city: &str, mut lamps: Vec<MapLamp>, streets: &[MapStreet]) -> anyhow::Result<Self> {
+        if let Some(most) = wanted.lights {
+            anyhow::ensure!(lamps.len() >= most, "there are only {} lamps; ask for fewer lights", lamps.len());
+            lamps.truncate(most);
         }
-        anyhow::ensure!(!sites.is_empty(), "there is no lamp in this city");
-        Ok(sites)
+        let placed = streets::placed(&lamps, streets);
+        let drafts = lamps.into_iter().zip(&placed.lamps).map(|(lamp, place)| Draft {
+            at: (lamp.latitude, lamp.longitude),
+            hook: Hook {
+                ward: place.ward,
+                street: place.street,
+                along_m: place.along_m,
+                main: placed.streets[place.street].1,
+            },
+            pole: lamp.pole,
+            is_led: lamp.is_led,
+        });
+        let lamps = drafts.collect();
+        let streets = placed.streets.into_iter().map(|(name, _)| name).collect();
+        Ok(Drafts { city: city.to_owned(), lamps, streets, wards: placed.wards }.town(wanted))
+    }
+
+    fn planned(wanted: &Wanted<'_>) -> Self {
+        let style = wanted.profile.style();
+        let plane = Plane::around(style.latitude, style.longitude);
+        let plan = plan::plan(style, wanted.lights.unwrap_or(wanted.profile.lights()), wanted.seed);
+        let lamps = plan.lamps.iter().map(|lamp| Draft {
+            at: plane.to_degrees(lamp.at),
+            hook: Hook {
+                ward: lamp.ward,
+                street: lamp.street,
+                along_m: lamp.along_m,
+                main: plan.streets[lamp.street].main,
+            },
+            pole: None,
+            is_led: None,
+        });
+        let drafts = Drafts {
+            city: wanted.city_name.unwrap_or(style.city).to_owned(),
+            lamps: lamps.collect(),
+            streets: plan.streets.iter().map(|s| s.name.clone()).collect(),
+            wards: plan.wards.into_iter().map(|w| (w.name, w.zone)).collect(),
+        };
+        let mut town = drafts.town(wanted);
+        let degrees = |line: &[(f64, f64)]| line.iter().map(|at| plane.to_degrees(*at)).collect::<Vec<_>>();
+        let lit: std::collections::HashSet<usize> = plan.lamps.iter().map(|l| l.street).collect();
+        let built = plan.streets.iter().enumerate().filter(|(n, _)| lit.contains(n));
+        town.streets =
+            built.map(|(_, s)| MapStreet { name: s.name.clone(), main: s.main, line: degrees(&s.line) }).collect();
+        town.parks = plan.parks.iter().map(|park| degrees(park)).collect();
+        town
     }
 }
 
-/// A flat picture of the few kilometres around a point, in metres.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plane {
-    latitude: f64,
-    longitude: f64,
+impl Drafts {
+    /// Numbers and wires everything.
+    fn town(self, wanted: &Wanted<'_>) -> Town {
+        let hooks: Vec<Hook> = self.lamps.iter().map(|l| l.hook).collect();
+        let (mut wires, feeders) = wiring::wires(&hooks, wanted.profile.led_share(), wanted.seed);
+        let numbers = self.numbers();
+        let codes = ward_codes(&self.wards);
+        let mut feeders_w = vec![0.0; feeders];
+        let mut poles_of_ward: HashMap<usize, usize> = HashMap::new();
+        let mut sites = Vec::with_capacity(self.lamps.len());
+        for ((lamp, wire), number) in self.lamps.into_iter().zip(&mut wires).zip(numbers) {
+            if let Some(is_led) = lamp.is_led {
+                wire.light = if is_led { Light::Led } else { Light::Discharge };
+            }
+            feeders_w[wire.feeder] += f64::from(wire.rated_w);
+            let ward = lamp.hook.ward;
+            let pole = poles_of_ward.entry(ward).or_default();
+            *pole += 1;
+            let name = format!("{} {number}", self.streets[lamp.hook.street]);
+            sites.push(Site {
+                address: format!("{name}, {}", self.city),
+                name,
+                city: self.city.clone(),
+                zone: self.wards[ward].1.to_owned(),
+                ward: self.wards[ward].0.clone(),
+                feeder: format!("{}-F{:02}", codes[ward], wire.feeder_of_ward + 1),
+                pole: lamp.pole.unwrap_or_else(|| format!("{}-{pole:04}", codes[ward])),
+                latitude: lamp.at.0,
+                longitude: lamp.at.1,
+                wire: *wire,
+            });
+        }
+        Town { sites, feeders_w, ..Town::default() }
+    }
+
+    /// Running numbers along each street.
+    fn numbers(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.lamps.len()).collect();
+        let hook = |n: &usize| &self.lamps[*n].hook;
+        order.sort_by(|a, b| hook(a).street.cmp(&hook(b).street).then(hook(a).along_m.total_cmp(&hook(b).along_m)));
+        let mut numbers = vec![0; order.len()];
+        for street in order.chunk_by(|a, b| hook(a).street == hook(b).street) {
+            for (n, lamp) in street.iter().enumerate() {
+                numbers[*lamp] = n + 1;
+            }
+        }
+        numbers
+    }
 }
 
-impl Plane {
-    const METRES_PER_DEGREE: f64 = 111_195.0;
-
-    pub(crate) const fn around(latitude: f64, longitude: f64) -> Self {
-        Self { latitude, longitude }
-    }
-
-    pub(crate) fn to_metres(self, latitude: f64, longitude: f64) -> (f64, f64) {
-        let shrink = self.latitude.to_radians().cos();
-        let x = (longitude - self.longitude) * Self::METRES_PER_DEGREE * shrink;
-        (x, (latitude - self.latitude) * Self::METRES_PER_DEGREE)
-    }
-
-    /// Latitude and longitude, rounded to a decimetre as surveyors write them.
-    pub(crate) fn to_degrees(self, x: f64, y: f64) -> (f64, f64) {
-        let shrink = self.latitude.to_radians().cos();
-        let round = |v: f64| (v * 1e6).round() / 1e6;
-        let latitude = self.latitude + y / Self::METRES_PER_DEGREE;
-        let longitude = self.longitude + x / (Self::METRES_PER_DEGREE * shrink);
-        (round(latitude), round(longitude))
-    }
+/// Short names of wards: the zone's letter and a number, such as `N03`.
+fn ward_codes(wards: &[(String, &'static str)]) -> Vec<String> {
+    let mut used: HashMap<&str, usize> = HashMap::new();
+    let code = |(_, zone): &(String, &'static str)| {
+        let n = used.entry(*zone).or_default();
+        *n += 1;
+        format!("{}{n:02}", &zone[..1])
+    };
+    wards.iter().map(code).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn helsinki_has_its_586_lamps_with_street_names_and_running_numbers() {
-        let sites = City::Helsinki.sites(None, None, 1).unwrap();
-        assert_eq!(sites.len(), 586);
-        let names: std::collections::HashSet<_> = sites.iter().map(|s| &s.name).collect();
-        assert_eq!(names.len(), 586, "every lamp has a name of its own");
-        assert!(sites.iter().any(|s| s.name == "Unioninkatu 1"));
-        assert!(sites.iter().all(|s| s.address.ends_with(", Helsinki") && (60.1..60.3).contains(&s.latitude)));
-        assert!(City::Helsinki.sites(None, Some(587), 1).is_err());
-    }
-
-    #[test]
-    fn delhi_has_as_many_as_asked_distinct_and_the_same_every_time() {
-        for lights in [1, 100, 2_500, 5_000, 20_000] {
-            let sites = City::Delhi.sites(None, Some(lights), 1).unwrap();
-            assert_eq!(sites.len(), lights);
-            let names: std::collections::HashSet<_> = sites.iter().map(|s| &s.name).collect();
-            assert_eq!(names.len(), lights);
-        }
-        assert_eq!(City::Delhi.sites(None, Some(99), 3).unwrap(), City::Delhi.sites(None, Some(99), 3).unwrap());
-    }
-}
+mod tests;
