@@ -76,7 +76,7 @@ async fn every_browser_gets_the_same_bytes() {
         assert_eq!((headers.get("content-encoding"), &body), (None, &plain.body));
     }
     // Pages are pressed as before.
-    let page = person.sends("GET", "/sign-in", &[("accept-encoding", "br")], Vec::new()).await;
+    let page = Integrator::anonymous(&city).sends("GET", "/sign-in", &[("accept-encoding", "br")], Vec::new()).await;
     assert_eq!(page.header("content-encoding"), Some("br"));
 }
 
@@ -87,7 +87,7 @@ fn a_city_takes_few_bytes() {
         ((MarkState::new(Indicator::Green, Some(PowerState::On), false), 80), (MarkState::default(), 0));
     let failed = (MarkState::new(Indicator::Red, Some(PowerState::Off), false), 0);
     let e7 = |degrees: f64| (degrees * 1e7).round() as i32;
-    let mut size = |look: &dyn Fn(usize) -> (MarkState, u8)| {
+    let size = |look: &dyn Fn(usize) -> (MarkState, u8)| {
         let mut encoder = Encoder::default();
         for (n, site) in sites.iter().enumerate() {
             encoder.push(n as u32 + 1, &format!("SL{:03}", n + 1), (e7(site.latitude), e7(site.longitude)), look(n));

@@ -1,17 +1,16 @@
 //! Numbers of as many bits as they need, the lowest bit first.
 //!
 //! A Rice code with `k` says a number in two parts: what is above its lowest `k` bits as so many zeros and a one, then those
-//! `k` bits. With the `k` of the mean ([`rice_k`]) all zeros of a list together are fewer than two for each number, whatever
-//! the numbers are.
+//! `k` bits. A number that is far larger than the others of its list, the way to another street, is eight zeros, five bits
+//! for how many bits are below its highest, and those.
 use super::BadSnapshot;
 
-/// Widest number that is written at once.
-pub(super) const WIDTH_MAX: u32 = 32;
-/// Bits that hold the `k` of a list, and the width of a [sized](BitWriter::sized) number.
+/// Zeros in front of a number that is far larger than others.
+const FAR: u32 = 8;
+/// Bits of a `k`, and of how many bits are below the highest.
 const K_BITS: u32 = 5;
+/// Bits of the width of a [sized](BitWriter::sized) number.
 const SIZE_BITS: u32 = 6;
-/// Bits that are surely seen at once.
-const SEEN: u32 = 57;
 
 #[derive(Debug, Default)]
 pub(super) struct BitWriter {
@@ -21,9 +20,24 @@ pub(super) struct BitWriter {
     count: u32,
 }
 
-/// The `k` that suits numbers with this sum.
-pub(super) fn rice_k(sum: u64, count: usize) -> u32 {
-    (sum / (count as u64).max(1)).checked_ilog2().unwrap_or(0).min(WIDTH_MAX - 1)
+/// The `k` with which these numbers take few bits: that of their mean, or of their mean width when some are far larger.
+pub(super) fn rice_k(list: impl Iterator<Item = u32> + Clone) -> u32 {
+    let (mut count, mut sum, mut widths) = (0, 0, 0);
+    for value in list.clone() {
+        (count, sum, widths) =
+            (count + 1, sum + u64::from(value), widths + u64::from(u32::BITS - value.leading_zeros()));
+    }
+    let Some(mean) = sum.checked_div(count) else { return 0 };
+    let of_mean = mean.checked_ilog2().unwrap_or(0);
+    let of_widths = ((widths + count / 2) / count).saturating_sub(1) as u32;
+    let bits = |k| list.clone().map(|value| u64::from(bits_of(value, k))).sum::<u64>();
+    if of_mean == of_widths || bits(of_mean) <= bits(of_widths) { of_mean } else { of_widths }
+}
+
+/// Bits of a Rice code.
+fn bits_of(value: u32, k: u32) -> u32 {
+    let zeros = value >> k;
+    if zeros < FAR { zeros + 1 + k } else { FAR + K_BITS + value.ilog2() }
 }
 
 impl BitWriter {
@@ -43,13 +57,15 @@ impl BitWriter {
     }
 
     pub fn rice(&mut self, value: u32, k: u32) {
-        let mut zeros = value >> k;
-        while zeros >= WIDTH_MAX {
-            self.put(0, WIDTH_MAX);
-            zeros -= WIDTH_MAX;
+        let zeros = value >> k;
+        if zeros < FAR {
+            self.put(1 << zeros, zeros + 1);
+            self.put(value & ((1 << k) - 1), k);
+        } else {
+            let below = value.ilog2();
+            self.put(below << FAR, FAR + K_BITS);
+            self.put(value ^ 1 << below, below);
         }
-        self.put(1 << zeros, zeros + 1);
-        self.put(value & ((1 << k) - 1), k);
     }
 
     /// A number with its width in front, which is below 64.
@@ -92,19 +108,15 @@ impl<'a> BitReader<'a> {
     }
 
     pub fn rice(&mut self, k: u32) -> Result<u32, BadSnapshot> {
-        let mut high: usize = 0;
-        loop {
-            let zeros = self.seen().trailing_zeros();
-            if zeros < SEEN {
-                high += zeros as usize;
-                self.skip(zeros + 1)?;
-                break;
-            }
-            high += SEEN as usize;
-            self.skip(SEEN)?;
+        let zeros = self.seen().trailing_zeros();
+        if zeros < FAR {
+            self.skip(zeros + 1)?;
+            // A `k` that nobody writes makes a number that nobody wrote.
+            return Ok(zeros << k | self.take(k)?);
         }
-        let high = u32::try_from(high).ok().filter(|high| *high <= u32::MAX >> k);
-        Ok(high.ok_or(BadSnapshot("a number is too large"))? << k | self.take(k)?)
+        self.skip(FAR)?;
+        let below = self.take(K_BITS)?;
+        Ok(1 << below | self.take(below)?)
     }
 
     pub fn sized(&mut self) -> Result<u64, BadSnapshot> {
@@ -118,7 +130,7 @@ impl<'a> BitReader<'a> {
         self.at = self.at.next_multiple_of(8);
     }
 
-    /// The next [`SEEN`] bits and perhaps some more; zeros behind the end.
+    /// The next 57 bits and perhaps some more; zeros behind the end.
     fn seen(&self) -> u64 {
         let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
         let next = rest.first_chunk().copied().unwrap_or_else(|| {
@@ -143,24 +155,42 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_out_as_they_went_in(list in prop::collection::vec((any::<u32>(), 0u32..32), 0..100), big in 0..u64::MAX >> 1) {
+        fn numbers_come_out_as_they_went_in(
+            list in prop::collection::vec((any::<u32>(), 0u32..32), 0..100), k in 0u32..32, big in 0..u64::MAX >> 1
+        ) {
             // Of all sizes.
             let list: Vec<u32> = list.into_iter().map(|(value, right)| value >> right).collect();
-            let k = rice_k(list.iter().copied().map(u64::from).sum(), list.len());
+            let good = rice_k(list.iter().copied());
+            let size = |k| list.iter().map(|value| bits_of(*value, k) as usize).sum::<usize>();
             let mut writer = BitWriter::default();
-            writer.k(k);
-            list.iter().for_each(|value| writer.rice(*value, k));
+            for k in [good, k] {
+                writer.k(k);
+                list.iter().for_each(|value| writer.rice(*value, k));
+            }
             writer.sized(big);
             list.iter().for_each(|value| writer.put(*value, 32));
             let bytes = writer.finish();
-            prop_assert!(bytes.len() * 8 <= 11 + 63 + 7 + list.len() * (3 + k as usize + 32), "few zeros");
+            prop_assert!(bytes.len() * 8 <= 2 * 5 + size(good) + size(k) + 6 + 63 + list.len() * 32 + 7);
             let mut reader = BitReader::new(&bytes);
-            let k = reader.k().unwrap();
-            prop_assert!(list.iter().all(|value| reader.rice(k) == Ok(*value)));
+            for k in [good, k] {
+                prop_assert_eq!(reader.k(), Ok(k));
+                prop_assert!(list.iter().all(|value| reader.rice(k) == Ok(*value)));
+            }
             prop_assert_eq!(reader.sized(), Ok(big));
             prop_assert!(list.iter().all(|value| reader.take(32) == Ok(*value)));
             reader.align();
             prop_assert!(reader.take(1).is_err() && reader.rice(31).is_err());
         }
+    }
+
+    #[test]
+    fn a_few_large_numbers_do_not_make_the_others_large() {
+        let list = |large: u32| (0..64).map(move |n| if n % 25 == 0 { large } else { 500 + n });
+        let bits = |large| {
+            let k = rice_k(list(large));
+            list(large).map(|value| bits_of(value, k)).sum::<u32>()
+        };
+        assert!(bits(200_000) < bits(500) + 3 * 24, "{} against {}", bits(200_000), bits(500));
+        assert!(bits(u32::MAX) < bits(500) + 3 * 64, "{} against {}", bits(u32::MAX), bits(500));
     }
 }

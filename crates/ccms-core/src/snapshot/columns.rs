@@ -1,8 +1,8 @@
 //! Numbers, states and brightnesses of the lights. They come in runs: numbers without a gap, streets that look alike.
 //!
 //! First the `k` of gaps and of runs, and in turn how many numbers are left out and how many follow each other (less one)
-//! until all lights have theirs. Then how many looks occur and each of them, 16 bits for state and brightness, the `k` of their runs,
-//! and runs (less one) with the place of their look in that list, in as few bits as it needs.
+//! until all lights have theirs. Then how many looks occur and each of them, 16 bits for state and brightness, the `k` of
+//! their runs, and runs (less one) with the place of their look in that list, in as few bits as it needs.
 use std::collections::BTreeSet;
 
 use super::bits::{BitReader, BitWriter, rice_k};
@@ -34,12 +34,6 @@ fn index_width(looks: usize) -> u32 {
     usize::BITS - looks.saturating_sub(1).leading_zeros()
 }
 
-/// The `k` of a column.
-fn k_of(column: impl ExactSizeIterator<Item = u32>) -> u32 {
-    let count = column.len();
-    rice_k(column.map(u64::from).sum(), count)
-}
-
 impl ColumnWriter {
     /// A light whose number is `step` more than that of the light before.
     pub fn push(&mut self, step: u32, look: Look) {
@@ -57,7 +51,8 @@ impl ColumnWriter {
     /// How many lights there were, and their columns.
     pub fn finish(self) -> (u32, Vec<u8>) {
         let mut bits = BitWriter::default();
-        let k = (k_of(self.numbers.iter().map(|(gap, _)| *gap)), k_of(self.numbers.iter().map(|(_, more)| *more)));
+        let numbers = self.numbers.iter();
+        let k = (rice_k(numbers.clone().map(|(gap, _)| *gap)), rice_k(numbers.map(|(_, more)| *more)));
         bits.k(k.0);
         bits.k(k.1);
         for (gap, more) in &self.numbers {
@@ -66,7 +61,7 @@ impl ColumnWriter {
         }
         let occur: BTreeSet<u16> = self.looks.iter().map(|(look, _)| *look).collect();
         let occur: Vec<u16> = occur.into_iter().collect();
-        let (k, width) = (k_of(self.looks.iter().map(|(_, more)| *more)), index_width(occur.len()));
+        let (k, width) = (rice_k(self.looks.iter().map(|(_, more)| *more)), index_width(occur.len()));
         bits.put(occur.len() as u32, LOOKS_BITS);
         occur.iter().for_each(|look| bits.put((*look).into(), LOOK_BITS));
         bits.k(k);

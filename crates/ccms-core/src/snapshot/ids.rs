@@ -61,8 +61,8 @@ impl Expected {
     }
 }
 
-/// Counts those that are as expected; for each other one: how many there were, then a one and [what to add](Expected::distance),
-/// or a zero, how many bytes are those of the expected id, and the rest.
+/// Counts those that are as expected; for each other one: how many there were, then a one and
+/// [what to add](Expected::distance), or a zero, how many bytes are those of the expected id, and the rest.
 #[derive(Debug, Default)]
 pub(super) struct IdWriter {
     expected: Expected,

@@ -1,7 +1,9 @@
 //! The fleet as the map receives it: once as a compact binary snapshot, then only changes.
 //!
 //! A light takes as many bits as it differs from what the one before it led to expect, two to six bytes nearly always: a
-//! general compression finds nothing more, and none is paid for. Nothing is rounded; a place is the one that was entered.
+//! general compression finds nothing more, and none is paid for. A place has all its seven digits, though no map shows the
+//! last one: the changes that follow say it so, and must agree.
+//!
 //! Numbers are little-endian, and the layout is named by its magic:
 //! - 24 bytes: magic `CCM2`, `seq: u64`, `count: u32`, and where the places begin, `lat_e7: i32`, `lon_e7: i32`
 //! - `columns`: the numbers as gaps and runs, then state and brightness as a list of those that occur and runs of them
@@ -207,7 +209,9 @@ mod tests {
     /// Lights as cities have them and as nobody has them.
     fn marks() -> impl Strategy<Value = Vec<Mark>> {
         let step = prop_oneof![8 => Just(1), 2 => 1u32..9, 1 => any::<u32>()];
-        let id = prop_oneof![8 => Just(None), 1 => "[A-Za-z0-9_-]{1,64}".prop_map(Some), 1 => "SL0{0,9}[0-9]{1,9}".prop_map(Some)];
+        let id = prop_oneof![
+            8 => Just(None), 1 => "[A-Za-z0-9_-]{1,64}".prop_map(Some), 1 => "SL0{0,9}[0-9]{1,9}".prop_map(Some)
+        ];
         let near = |unit: i32| (-50..50i32, -50..50i32).prop_map(move |way| (true, (way.0 * unit, way.1 * unit)));
         let place = prop_oneof![
             6 => near(100), 3 => near(1), 1 => Just((false, (0, 0))), 1 => any::<(i32, i32)>().prop_map(|place| (false, place))
@@ -239,7 +243,10 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_survived(bytes: Vec<u8>, marks in marks(), cut: prop::sample::Index, spoilt in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4)) {
+        fn any_bytes_are_survived(
+            bytes: Vec<u8>, marks in marks(), cut: prop::sample::Index,
+            spoilt in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4)
+        ) {
             let _ = Snapshot::decode(&bytes);
             let _ = Snapshot::decode(&[&MAGIC[..], &bytes].concat());
             let good = Snapshot { seq: 1, marks }.encode();

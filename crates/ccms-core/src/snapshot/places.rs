@@ -42,18 +42,18 @@ impl PlaceWriter {
         if some_are_nowhere {
             all.iter().for_each(|place| self.bits.put((*place != NOWHERE).into(), 1));
         }
-        let (mut ways, mut count, mut sums) = ([(0, 0); BLOCK], 0, (0, 0));
+        let (mut ways, mut count) = ([(0, 0); BLOCK], 0);
         let mut last = (self.last.0 / unit, self.last.1 / unit);
         for (way, place) in ways.iter_mut().zip(placed()) {
             let here = (place.0 / unit, place.1 / unit);
             *way = (zigzag(here.0.wrapping_sub(last.0)), zigzag(here.1.wrapping_sub(last.1)));
-            sums = (sums.0 + u64::from(way.0), sums.1 + u64::from(way.1));
             (count, last, self.last) = (count + 1, here, place);
         }
-        let k = (rice_k(sums.0, count), rice_k(sums.1, count));
+        let ways = &ways[..count];
+        let k = (rice_k(ways.iter().map(|way| way.0)), rice_k(ways.iter().map(|way| way.1)));
         self.bits.k(k.0);
         self.bits.k(k.1);
-        for way in &ways[..count] {
+        for way in ways {
             self.bits.rice(way.0, k.0);
             self.bits.rice(way.1, k.1);
         }
