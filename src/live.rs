@@ -9,7 +9,6 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ccms_core::ids::{LightId, LightNo};
-use ccms_core::snapshot::Snapshot;
 use ccms_service::{Ccms, Change, ChangeReceiver, Missed, Person};
 use futures_util::Stream;
 use serde::Deserialize;
@@ -36,13 +35,12 @@ pub fn routes(ccms: &Ccms, stop: CancellationToken) -> Router {
         .with_state(Context { ccms: ccms.clone(), stop })
 }
 
-/// `GET /live/fleet`: a [`Snapshot`], binary.
+/// `GET /live/fleet`: a [`Snapshot`](ccms_core::snapshot::Snapshot), binary, the same for whatever encodings a browser takes.
 async fn fleet(State(context): State<Context>, session: Session) -> Response {
     let Some(person) = session::person(&session, &context.ccms).await else { return signed_out() };
     let Ok(may) = person.who().may_view() else { return signed_out() };
-    let snapshot: Snapshot = context.ccms.snapshot(may);
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
-    (headers, snapshot.encode()).into_response()
+    (headers, context.ccms.snapshot(may)).into_response()
 }
 
 #[derive(Deserialize)]

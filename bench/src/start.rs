@@ -8,6 +8,7 @@ use ccms_core::ids::DeviceId;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::configure::ConfigureRequest;
 use ccms_core::wire::status;
+use ccms_fleet::city::City;
 use ccms_service::clock::Clock;
 use ccms_service::keys::MasterKey;
 use ccms_service::settings::{EnrolmentMode, Limits, Settings};
@@ -87,21 +88,22 @@ pub fn settings() -> Settings {
 /// A controller, and what it says who it is with.
 type Enrolled = (DeviceId, String);
 
-/// So many lights, each with a controller.
+/// So many lights, each with a controller, where the lamps of a generated city stand.
 pub async fn enrol(ccms: &Ccms, lights: u32) -> anyhow::Result<Vec<Enrolled>> {
     let mut tokens = Vec::new();
     let mut coming = JoinSet::new();
-    for n in 0..lights {
+    let sites = City::Delhi.sites(None, Some(lights as usize), 1)?;
+    for (n, site) in (0..lights).zip(&sites) {
         if coming.len() >= AT_ONCE {
             tokens.push(coming.join_next().await.context("one came")???);
         }
-        let ccms = ccms.clone();
+        let (ccms, latitude, longitude) = (ccms.clone(), site.latitude, site.longitude);
         coming.spawn(async move {
             let id = DeviceId::parse(&format!("IMEI:35{n:013}"))?;
             let says = ConfigureRequest {
                 name: Some(format!("Light {n}")),
-                latitude: Some(28.5 + f64::from(n % 1_000) * 1e-4),
-                longitude: Some(77.1 + f64::from(n / 1_000) * 1e-3),
+                latitude: Some(latitude),
+                longitude: Some(longitude),
                 ..ConfigureRequest::default()
             };
             let answer = ccms.configure(&id, Evidence::default(), &says).await;

@@ -41,7 +41,7 @@ async fn everyone(city: &City) -> Vec<Someone> {
 }
 
 /// A person with a session in a browser on our own pages.
-async fn signed_in(city: &City, role: Role, zone: Option<&str>) -> Integrator {
+pub async fn signed_in(city: &City, role: Role, zone: Option<&str>) -> Integrator {
     let email = format!("{}-{}@city.example", role.as_str(), zone.unwrap_or("all"));
     let new = NewUser {
         email: email.clone(),

@@ -17,7 +17,7 @@
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
 //! [`durability`], [`sealing`], [`energy`], [`archive`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`],
-//! [`rights`], [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
+//! [`rights`], [`snapshot`], [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -65,6 +65,7 @@ mod rights;
 mod rotation;
 mod sealing;
 mod sharing;
+mod snapshot;
 mod sockets;
 mod status;
 mod strangers;

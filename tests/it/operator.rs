@@ -1,7 +1,7 @@
 //! A person at the screen, by the calls that the screen makes.
 use ccms_core::command::{CommandKind, CommandState};
 use ccms_core::ids::{CommandId, DeviceId, LightId, UserId};
-use ccms_core::snapshot::Mark;
+use ccms_core::snapshot::{Mark, Snapshot};
 use ccms_core::view::LightDetail;
 use ccms_service::{Ccms, Person, Role, Who};
 use ccms_store::{AlertQuery, AlertState, Curated, NewDevice};
@@ -99,7 +99,8 @@ impl Operator {
 
     /// How the map draws a light.
     pub fn sees_mark(&self, light: &str) -> Mark {
-        let marks = self.ccms.snapshot(self.person.who().may_view().expect("an operator may look")).marks;
+        let bytes = self.ccms.snapshot(self.person.who().may_view().expect("an operator may look"));
+        let marks = Snapshot::decode(&bytes).expect("a snapshot").marks;
         marks.into_iter().find(|m| m.id == light).expect("a light on the map")
     }
 

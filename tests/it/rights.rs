@@ -3,6 +3,7 @@ use std::process::Command;
 
 use ccms_core::command::CommandKind;
 use ccms_core::reading::PowerState;
+use ccms_core::snapshot::Snapshot;
 use ccms_service::{Role, ServiceError, Who};
 use ccms_store::{Curated, CurationStep};
 use sqlx::Connection;
@@ -24,7 +25,7 @@ on_both! {
         let (mut north, mut south) = (city.meets(&north), city.meets(&south));
 
         let may = NORTH.may_view().unwrap();
-        let seen: Vec<String> = city.ccms.snapshot(may).marks.into_iter().map(|m| m.id).collect();
+        let seen: Vec<String> = Snapshot::decode(&city.ccms.snapshot(may)).expect("a snapshot").marks.into_iter().map(|m| m.id).collect();
         assert_eq!(seen, ["SL001"]);
         assert_eq!(city.ccms.city(may).counts.total(), 1);
         assert_eq!(city.ccms.lights_page(may, "", None, None, 50).total, 1);

@@ -6,7 +6,7 @@ use ccms_core::ids::{LightId, LightNo};
 use ccms_core::light::Indicator;
 use ccms_core::reading::PowerState;
 use ccms_core::schedule::Schedule;
-use ccms_core::snapshot::{Delta, Snapshot};
+use ccms_core::snapshot::{Delta, Encoder};
 use ccms_core::time::{TimeOfDay, UtcMillis};
 use ccms_core::view::{
     CityView, CommandView, DeviceView, FleetCounts, LightDetail, LightHit, LightsPage, MapView, ReadingView, SunEvent,
@@ -50,18 +50,20 @@ impl Ccms {
         }
     }
 
-    /// Every light, as the map draws it, and the number of the last change that it includes.
-    pub fn snapshot(&self, by: MayView<'_>) -> Snapshot {
+    /// Every light, as the map draws it, and the number of the last change that it includes: a
+    /// [`Snapshot`](ccms_core::snapshot::Snapshot), encoded. Made anew for who asks, of what is so now: nothing of it is kept.
+    pub fn snapshot(&self, by: MayView<'_>) -> Vec<u8> {
         // The number first: a change in between is applied twice, never missed.
         let seq = self.feed().seq();
         let now = self.now();
-        let mut marks = Vec::new();
+        let (mut encoder, mut id) = (Encoder::default(), String::new());
         self.live().each_light(|live, light| {
             if by.who().sees(&light.record) {
-                marks.push(live.mark(light, now));
+                light.record.id_text_into(&mut id);
+                encoder.push(light.record.no.0, &id, light.record.place_e7(), live.mark_state(light, now));
             }
         });
-        Snapshot { seq, marks }
+        encoder.finish(seq)
     }
 
     pub fn search(&self, by: MayView<'_>, query: &str, limit: usize) -> Vec<LightHit> {

@@ -87,6 +87,12 @@ impl KeptLight {
         self.text(ID)
     }
 
+    /// As [`Self::id_text`], into memory that is there already.
+    pub fn id_text_into(&self, text: &mut String) {
+        text.clear();
+        self.fields().append(ID, text);
+    }
+
     pub fn has_id(&self, id: &str) -> bool {
         self.fields().is(ID, id)
     }

@@ -160,11 +160,15 @@ impl<N: Fn(usize) -> u64> Fields<'_, N> {
 
     pub fn get(&self, field: usize) -> Option<String> {
         let mut text = String::new();
-        let there = self.pieces(field, |piece| {
+        self.append(field, &mut text).then_some(text)
+    }
+
+    /// False when there is no such field.
+    pub fn append(&self, field: usize, text: &mut String) -> bool {
+        self.pieces(field, |piece| {
             text.push_str(piece);
             true
-        });
-        there.then_some(text)
+        })
     }
 
     pub fn is(&self, field: usize, wanted: &str) -> bool {

@@ -209,8 +209,12 @@ impl State {
 
     /// What decides the light's colour.
     pub fn facts(&self, light: &LiveLight) -> LightFacts {
+        Self::facts_with(light, self.device_of(light))
+    }
+
+    fn facts_with(light: &LiveLight, device: Option<&LiveDevice>) -> LightFacts {
         let (last_contact, promised_interval_s) =
-            self.device_of(light).map_or((None, limits::STATUS_INTERVAL_S), LiveDevice::presence);
+            device.map_or((None, limits::STATUS_INTERVAL_S), LiveDevice::presence);
         let latest = light.latest.as_ref();
         LightFacts {
             last_contact,
@@ -231,8 +235,9 @@ impl State {
     }
 
     pub fn mark_state(&self, light: &LiveLight, now: UtcMillis) -> (MarkState, u8) {
-        let facts = self.facts(light);
-        let alive = self.device_of(light).is_some_and(|d| {
+        let device = self.device_of(light);
+        let facts = Self::facts_with(light, device);
+        let alive = device.is_some_and(|d| {
             d.commands.iter().any(|c| c.command.light_no == light.record.no && c.command.state.is_live())
         });
         let brightness = light.latest.as_ref().and_then(Latest::brightness_percent).unwrap_or(0);
