@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ccms_core::command::{CommandKind, CommandState};
 use ccms_core::reading::PowerState;
+use ccms_core::snapshot::Snapshot;
 use ccms_service::settings::EnrolmentMode;
 use ccms_service::{Change, ChangeReceiver, Role, Told, Who};
 use futures_util::future::join_all;
@@ -229,7 +230,8 @@ async fn a_token_that_was_replaced_at_one_is_superseded_at_the_other() {
 async fn lights_and_controllers_changed_at_one_are_so_at_the_other() {
     let (one, other) = pair(EnrolmentMode::Registered).await;
     one.operator().registers(DEVICE, "SL001").await;
-    eventually("the light is there", async || other.ccms.snapshot(VIEWER.may_view().unwrap()).marks.len() == 1).await;
+    let shown = || Snapshot::decode(&other.ccms.snapshot(VIEWER.may_view().unwrap())).unwrap().marks;
+    eventually("the light is there", async || shown().len() == 1).await;
     let admin = Integrator::of(&one, ccms_service::Scope::Admin).await;
     admin.patches("lights/SL001", &[], &json!({"name": "At the corner"})).await.done(200);
     eventually("its name is there", async || other.operator().sees("SL001").await.name == "At the corner").await;
