@@ -25,7 +25,8 @@ on_both! {
         let (mut north, mut south) = (city.meets(&north), city.meets(&south));
 
         let may = NORTH.may_view().unwrap();
-        let seen: Vec<String> = Snapshot::decode(&city.ccms.snapshot(may)).expect("a snapshot").marks.into_iter().map(|m| m.id).collect();
+        let seen = Snapshot::decode(&city.ccms.snapshot(may)).expect("a snapshot").marks;
+        let seen: Vec<String> = seen.into_iter().map(|m| m.id).collect();
         assert_eq!(seen, ["SL001"]);
         assert_eq!(city.ccms.city(may).counts.total(), 1);
         assert_eq!(city.ccms.lights_page(may, "", None, None, 50).total, 1);
