@@ -102,7 +102,7 @@ fn answer(mood: Mood, seen: &Seen, told: &mut Told) -> Reply {
         Mood::Asks(seconds) => {
             body["next_update_seconds"] = json!(seconds);
             body["next_poll_seconds"] = json!(seconds);
-            if seen.id.0 % 2 == 0 {
+            if seen.id.0.is_multiple_of(2) {
                 return error(503, seconds);
             }
         }
