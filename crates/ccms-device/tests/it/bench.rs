@@ -311,6 +311,11 @@ impl Bench {
         self.run_ms(ms, &mut |_| Reply::Silence);
     }
 
+    /// Time passes and nobody wakes the device: a controller that was suspended.
+    pub fn sleeps_ms(&mut self, ms: u64) {
+        self.now_ms += ms;
+    }
+
     pub fn times_of(&self, kind: Kind) -> Vec<u64> {
         self.sent.iter().filter(|s| s.kind() == kind).map(|s| s.at_ms).collect()
     }

@@ -63,7 +63,8 @@ fn a_token_is_taken_from_wherever_it_comes_and_is_in_flash_before_it_is_used() {
 #[test]
 fn a_device_that_comes_back_with_an_old_token_reports_first_and_need_not_configure() {
     let mut b = Bench::ready(EVENING);
-    b.unreachable_ms(8 * DAY_MS);
+    b.unreachable_ms(HOUR_MS);
+    b.sleeps_ms(8 * DAY_MS);
     assert_eq!(b.device.state(), State::Offline);
     b.forget();
     b.run_ms(20 * MINUTE_MS, &mut |seen: &Seen| {
@@ -90,7 +91,8 @@ fn a_device_that_comes_back_with_an_old_token_reports_first_and_need_not_configu
 #[test]
 fn after_thirty_days_of_silence_it_configures_like_anybody() {
     let mut b = Bench::ready(EVENING);
-    b.unreachable_ms(31 * DAY_MS);
+    b.unreachable_ms(HOUR_MS);
+    b.sleeps_ms(31 * DAY_MS);
     let mut approved = false;
     b.forget();
     b.run_ms(30 * MINUTE_MS, &mut |seen: &Seen| match seen.kind() {
@@ -114,7 +116,8 @@ fn after_thirty_days_of_silence_it_configures_like_anybody() {
 #[test]
 fn with_an_old_token_the_back_off_is_the_same() {
     let mut b = Bench::ready(EVENING);
-    b.unreachable_ms(8 * DAY_MS);
+    b.unreachable_ms(HOUR_MS);
+    b.sleeps_ms(8 * DAY_MS);
     b.forget();
     for mut server in [|_: &Seen| Reply::Silence, |_: &Seen| error(503, 0), |_: &Seen| error(400, 0)] {
         b.forget();
