@@ -137,6 +137,10 @@ fn written(host: &str, request: &Request) -> std::io::Result<Vec<u8>> {
     if packed.is_some() {
         bytes.extend_from_slice(b"content-encoding: gzip\r\n");
     }
+    // Over the bytes as they leave.
+    if let Some(signature) = request.signature(body) {
+        write!(bytes, "x-device-signature: {signature}\r\n")?;
+    }
     if !body.is_empty() {
         write!(bytes, "content-type: application/json\r\ncontent-length: {}\r\n", body.len())?;
     }

@@ -18,7 +18,7 @@ enum Command {
     /// Runs one reference device.
     Device(solo::DeviceOptions),
     /// Runs one device for every lamp of a city.
-    Run(run::RunOptions),
+    Run(Box<run::RunOptions>),
     /// Writes a city to files: for the server's import, and the ground for its map.
     Plan(export::PlanOptions),
 }
@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
             Command::Device(options) => solo::run(options, stop).await,
             Command::Plan(options) => export::write(&options),
             Command::Run(options) => {
-                let summary = run::run(options, stop).await?;
+                let summary = run::run(*options, stop).await?;
                 println!("{}", serde_json::to_string(&summary)?);
                 Ok(())
             }

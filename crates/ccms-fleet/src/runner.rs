@@ -115,9 +115,7 @@ impl<D: Desk> Runner<D> {
             self.lamp.measure(self.shared.clock.steady_ms(), self.shared.clock.utc());
         }
         self.shared.stats.reboots.fetch_add(1, Relaxed);
-        self.requests = JoinSet::new();
-        self.booted_ms = self.shared.clock.steady_ms();
-        self.device = Device::new(self.device.config().clone(), self.device.saved(), self.now());
+        self.restart();
         true
     }
 

@@ -5,7 +5,7 @@
 const LAMP_M: f64 = 32.0;
 /// Lamps of a lane stand on one side of it, those of a main road in turn left and right.
 pub const LANE_KERB_M: f64 = 4.0;
-pub const MAIN_KERB_M: f64 = 6.5;
+pub const MAIN_KERB_M: f64 = 4.5;
 
 #[derive(Debug, Clone)]
 pub struct Road {

@@ -11,15 +11,17 @@ const RING_GAP_M: f64 = 480.0;
 const RING_GAP_GROWS: f64 = 1.2;
 const RING_GAP_MAX_M: f64 = 900.0;
 /// How far from round rings are.
-const WOBBLE: f64 = 0.08;
+const WOBBLE: f64 = 0.05;
 /// How far from round the edge of the city is.
 const OUTLINE_WOBBLE: f64 = 0.2;
 /// Arterials at the edge; only every second one begins at the first ring.
 const ARTERIALS: usize = 16;
 /// The ring at which the others begin.
 const MINOR_FROM_RING: usize = 3;
-/// How far arterials bend.
-const BEND: f64 = 0.10;
+/// How far arterials swing to either side, and after what distance. Little near the middle; crossings stay close to right
+/// angles, or lamps at a corner would meet.
+const SWING_M: f64 = 90.0;
+const SWING_STEADY_M: f64 = 600.0;
 const BEND_M: f64 = 1_100.0;
 /// Points of a bent road.
 const STEP_M: f64 = 12.0;
@@ -50,7 +52,7 @@ impl Shape {
 
     pub fn arterials(&self) -> impl Iterator<Item = usize> {
         let minors = self.rings() > MINOR_FROM_RING;
-        (0..ARTERIALS).filter(move |a| minors || a % 2 == 0)
+        (0..ARTERIALS).filter(move |a| minors || a.is_multiple_of(2))
     }
 
     /// Bands lie inside of the ring of their number; sectors go clockwise.
@@ -116,7 +118,7 @@ impl Shape {
 
     pub fn ring(&self, ring: usize) -> Road {
         let reach_m = self.rings_m[ring];
-        let meets = |a: &usize| a % 2 == 0 || ring >= MINOR_FROM_RING;
+        let meets = |a: &usize| a.is_multiple_of(2) || ring >= MINOR_FROM_RING;
         let mut crossings: Vec<f64> =
             self.arterials().filter(meets).map(|a| self.bearing(a, reach_m).rem_euclid(TAU)).collect();
         crossings.sort_by(f64::total_cmp);
@@ -178,7 +180,7 @@ impl Shape {
 
     fn bearing(&self, arterial: usize, reach_m: f64) -> f64 {
         let bend = noise::curve(noise::hash(self.seed, 3), reach_m / BEND_M + arterial as f64 * 17.0);
-        TAU * (arterial as f64 + 0.5) / ARTERIALS as f64 + BEND * bend
+        TAU * (arterial as f64 + 0.5) / ARTERIALS as f64 + bend * SWING_M / (reach_m + SWING_STEADY_M)
     }
 
     /// Where a sector begins at this reach, and how wide it is.

@@ -6,7 +6,7 @@ use super::names::{CITY, DELHI};
 use super::*;
 
 /// No two lamps are closer.
-const APART_M: f64 = 9.0;
+const APART_M: f64 = 7.5;
 
 /// The smallest distance between two lamps.
 fn closest_m(lamps: &[Lamp]) -> f64 {
