@@ -8,7 +8,7 @@ use ccms_core::ids::DeviceId;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::configure::ConfigureRequest;
 use ccms_core::wire::status;
-use ccms_fleet::city::City;
+use ccms_fleet::city::{Profile, Town, Wanted};
 use ccms_service::clock::Clock;
 use ccms_service::keys::MasterKey;
 use ccms_service::settings::{EnrolmentMode, Limits, Settings};
@@ -92,7 +92,8 @@ type Enrolled = (DeviceId, String);
 pub async fn enrol(ccms: &Ccms, lights: u32) -> anyhow::Result<Vec<Enrolled>> {
     let mut tokens = Vec::new();
     let mut coming = JoinSet::new();
-    let sites = City::Delhi.sites(None, Some(lights as usize), 1)?;
+    let wanted = Wanted { profile: Profile::Delhi, lights: Some(lights as usize), seed: 1, ..Wanted::default() };
+    let sites = Town::of(&wanted)?.sites;
     for (n, site) in (0..lights).zip(&sites) {
         if coming.len() >= AT_ONCE {
             tokens.push(coming.join_next().await.context("one came")???);

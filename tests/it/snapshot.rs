@@ -2,7 +2,7 @@
 use ccms_core::light::Indicator;
 use ccms_core::reading::PowerState;
 use ccms_core::snapshot::{Encoder, Mark, MarkState, Snapshot};
-use ccms_fleet::city::City as Plan;
+use ccms_fleet::city::{Profile, Town, Wanted};
 use ccms_service::{Role, Scope};
 use ccms_store::AuditEntry;
 use serde_json::json;
@@ -82,7 +82,8 @@ async fn every_browser_gets_the_same_bytes() {
 
 #[test]
 fn a_city_takes_few_bytes() {
-    let sites = Plan::Delhi.sites(None, Some(LIGHTS), 1).expect("a plan");
+    let wanted = Wanted { profile: Profile::Delhi, lights: Some(LIGHTS), seed: 1, ..Wanted::default() };
+    let sites = Town::of(&wanted).expect("a plan").sites;
     let (burning, dark) =
         ((MarkState::new(Indicator::Green, Some(PowerState::On), false), 80), (MarkState::default(), 0));
     let failed = (MarkState::new(Indicator::Red, Some(PowerState::Off), false), 0);

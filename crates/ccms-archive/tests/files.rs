@@ -121,7 +121,7 @@ fn directory(file: &[u8], done: &Finished) -> Result<Option<Directory>, ArchiveF
 
 /// What is wanted, by the footer and by the directory.
 fn read_some(file: &[u8], done: &Finished, wanted: &Wanted) -> Result<[Vec<ReadingRow>; 2], ArchiveFileError> {
-    let (footer, directory) = (footer(file, done)?, directory(file, done)?.ok_or_else(|| no_directory())?);
+    let (footer, directory) = (footer(file, done)?, directory(file, done)?.ok_or_else(no_directory)?);
     let mut rows = [Vec::new(), Vec::new()];
     let part = |offset: u64, bytes: u64| Bytes::copy_from_slice(&file[offset as usize..][..bytes as usize]);
     let groups: std::collections::BTreeSet<_> = wanted.lights.iter().filter_map(|no| footer.group_of(*no)).collect();

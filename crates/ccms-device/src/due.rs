@@ -77,7 +77,7 @@ impl Device {
             Kind::Alert => self.alerts.next_due(&self.covering.alerts),
             Kind::Commands => NOW,
             Kind::Firmware => self.report.as_ref().map(|report| report.due),
-            Kind::Logs => Some(self.logs_due).filter(|_| !self.logbook.is_empty()),
+            Kind::Logs => (!self.logbook.is_empty()).then_some(self.logs_due),
             Kind::Health => NOW.filter(|_| self.asks_health),
         }
     }

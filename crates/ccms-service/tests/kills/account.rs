@@ -145,7 +145,7 @@ pub type Kept = (Vec<(Day, u64, u32)>, Vec<ccms_store::Count>);
 
 /// That everything which is kept is whole, and that nothing is kept which nobody refers to.
 pub async fn kept_whole(life: &Life) -> Result<Kept, String> {
-    let report = verify::look_through(&life.store).await.map_err(|e| e.to_string())?;
+    let report = verify::look_through(&life.store, Some(&life.shelf)).await.map_err(|e| e.to_string())?;
     nothing("found by verify", report.findings.iter())?;
     let now = life.clock.now();
     let verified = ccms_service::archiving::verify::verify(&life.store, &life.shelf, None, now).await;
