@@ -162,7 +162,9 @@ fn a_calm_day_reports_every_30_seconds_and_burns_by_the_schedule() {
     run(&mut world, DAY_S, &mut server);
     for (i, d) in world.devices().enumerate() {
         assert!(d.is_online());
-        assert_eq!(dark_ms(&d.lamp_history, world.now()), 0, "device {i}");
+        // The server names whole seconds, so a clock set by it may be late by one.
+        let dark_ms = dark_ms(&d.lamp_history, world.now());
+        assert!(dark_ms <= 1_000, "device {i}: {dark_ms}");
         assert!((2_878..=2_890).contains(&d.delivered.len()), "{}", d.delivered.len());
         let burned = d.lamp_history.iter().filter(|(_, l)| l.is_some_and(|l| l.power == PowerState::Off)).count();
         assert_eq!(burned, 2, "off after the first answer, and off at sunrise");

@@ -108,7 +108,8 @@ fn readings_push_out_readings_and_nothing_else() {
     b.run_ms(20 * MINUTE_MS, &mut good);
     assert_eq!((b.device.unsent_readings(), b.device.unsent_acks(), b.device.unsent_alerts()), (0, 0, 0));
     let syncs = b.of(Kind::Sync);
-    assert_eq!((syncs[0].count("acks"), syncs[0].count("alerts")), (100, 1), "first of all");
+    // It is still hot, and whoever boots says so: what was raised before the cut has another time.
+    assert_eq!((syncs[0].count("acks"), syncs[0].count("alerts")), (100, 2), "first of all");
     assert!(syncs[1..].iter().all(|s| s.count("acks") == 0));
     assert!(syncs.iter().all(|s| s.count("readings") <= READINGS_PER_SYNC));
     assert_eq!(syncs.len(), 3, "a thousand readings in as few requests as they fit");
