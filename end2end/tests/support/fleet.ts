@@ -87,6 +87,9 @@ function otherId(bits: Bits, expected: string): string {
   return expected.slice(0, same) + String.fromCharCode(...rest);
 }
 
+/** Zeros in front of a number that is far larger than others. */
+const FAR = 8;
+
 /** Lowest bit first. */
 class Bits {
   readonly #bytes: Buffer;
@@ -108,8 +111,11 @@ class Bits {
 
   rice(k: number): number {
     let zeros = 0;
-    while (this.take(1) === 0) zeros++;
-    return zeros * 2 ** k + this.take(k);
+    while (zeros < FAR && this.take(1) === 0) zeros++;
+    if (zeros < FAR) return zeros * 2 ** k + this.take(k);
+    // Far larger than the others: how many bits are below its highest, and those.
+    const below = this.take(5);
+    return 2 ** below + this.take(below);
   }
 
   sized(): number {
