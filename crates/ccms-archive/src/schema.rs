@@ -1,4 +1,4 @@
-//! The columns of a file, and how each is packed. Their order is that in which [`crate::writer`] and [`crate::reader`] go
+//! The columns of a file, and how each is packed. Their order is that in which [`crate::writer`] and [`crate::columns`] go
 //! through them; a new one goes to the end and raises [`VERSION`].
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! - [`world`]    virtual time: N devices against any `async fn(Request) -> Response`, with seeded faults; for tests
 //! - [`run`]      a city of devices against a live server; [`solo`] one device with a flash file
 //! - [`runner`]   the loop that both share: one device, its lamp, its requests
-//! - [`http`]     requests over the network; [`line`] those of one device of many, on a connection of its own
+//! - [`http`]     requests over the network; [`mod@line`] those of one device of many, on a connection of its own
 //! - [`city`]     where lamps stand, what they are called, which cable they hang on
 //! - [`identity`] IMEI numbers
 //! - [`physics`]  what a lamp is made of and what surrounds it, as functions of time, place and a seed
