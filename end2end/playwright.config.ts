@@ -9,7 +9,9 @@ export default defineConfig<object, CityOptions>({
   workers: 1,
   fullyParallel: false,
   forbidOnly: true,
-  retries: 0,
+  // Once in some starts one simulated controller of hundreds stays offline for minutes, why is not known yet; such a city is
+  // started anew. The list says which tests needed it.
+  retries: 1,
   timeout: 60_000,
   expect: { timeout: 10_000 },
   reporter: [['list']],
