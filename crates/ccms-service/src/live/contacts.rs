@@ -51,7 +51,13 @@ impl State {
     pub fn device_is(&mut self, record: DeviceRecord) -> Option<DeviceNo> {
         let no = record.no;
         let held = self.device(no).map(|d| d.record.record());
-        if record.state == DeviceState::Pending || held.as_ref() == Some(&record) {
+        // It was read before the device was claimed here, and comes behind: what ends a claim raises the epoch.
+        let is_old = |held: &DeviceRecord| {
+            record.epoch < held.epoch
+                || (record.epoch == held.epoch && record.claimed_at.is_none() && held.claimed_at.is_some())
+        };
+        let is_news = held.is_none_or(|held| held != record && !is_old(&held));
+        if record.state == DeviceState::Pending || !is_news {
             return None;
         }
         self.put_device(record);
@@ -65,5 +71,45 @@ impl State {
         if self.light(record.no).is_none_or(|l| l.record.record() != record) {
             self.put_light(record);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ccms_core::ids::DeviceId;
+    use ccms_store::Reported;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_claim_does_not_undo_it() {
+        let registered = DeviceRecord {
+            no: DeviceNo(1),
+            id: DeviceId::parse("D1").unwrap(),
+            state: DeviceState::Registered,
+            epoch: 1,
+            token_used_gen: 0,
+            reclaim_until: None,
+            created_at: UtcMillis(1),
+            claim_until: None,
+            claimed_at: None,
+            attempts: 0,
+            first_attempt_at: None,
+            last_attempt_at: None,
+            reported: Reported::default(),
+        };
+        let claimed =
+            DeviceRecord { state: DeviceState::Claimed, claimed_at: Some(UtcMillis(2)), ..registered.clone() };
+        let ended = DeviceRecord { epoch: 2, ..registered.clone() };
+        let mut state = State::default();
+        let mut taken = |record: &DeviceRecord| {
+            let news = state.device_is(record.clone()).is_some();
+            (news, state.device(DeviceNo(1)).map(|d| d.record.state))
+        };
+        assert_eq!(taken(&registered), (true, Some(DeviceState::Registered)));
+        assert_eq!(taken(&claimed), (true, Some(DeviceState::Claimed)));
+        assert_eq!(taken(&registered), (false, Some(DeviceState::Claimed)), "read before");
+        assert_eq!(taken(&ended), (true, Some(DeviceState::Registered)), "the claim is over");
+        assert_eq!(taken(&claimed), (false, Some(DeviceState::Registered)));
     }
 }
