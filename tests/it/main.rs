@@ -72,4 +72,5 @@ mod strangers;
 mod sync;
 mod tls;
 mod tokens;
+mod two_processes;
 mod upkeep;

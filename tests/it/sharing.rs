@@ -8,15 +8,14 @@ use ccms_core::snapshot::Snapshot;
 use ccms_service::settings::EnrolmentMode;
 use ccms_service::{Change, ChangeReceiver, Role, Told, Who};
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::api_client::Integrator;
 use crate::city::{City, eventually};
-use crate::controller::{Controller, example};
-use crate::process::{Process, Settings};
+use crate::controller::Controller;
 
 const DEVICE: &str = "IMEI:351234567890123";
 const ON: CommandKind = CommandKind::Power(PowerState::On);
@@ -349,86 +348,5 @@ async fn who_hears_nothing_catches_up() {
         there.acknowledges(id.as_str(), "executed").await.ok();
         eventually("so is its end", async || one.ccms.live_command_count(CommandState::Delivered) == 0).await;
         one.waits(30);
-    }
-}
-
-/// A server of the operating system's, on the database of `city`.
-fn process(city: &City) -> Process {
-    Process::start(&Settings {
-        environment: vec![
-            ("CCMS__DATABASE__URL", city.database_url()),
-            ("CCMS__METRICS__LISTEN", "127.0.0.1:0".into()),
-        ],
-        data_dir: Some(city.data_dir()),
-        ..Settings::default()
-    })
-}
-
-async fn ready(http: &reqwest::Client, server: &Process) -> String {
-    let answer = http.get(format!("http://{}/readyz", server.address)).send().await.expect("an answer");
-    answer.text().await.expect("text")
-}
-
-/// A command for the device at one process, asked of the other by a poll that is held.
-async fn crosses(http: &reqwest::Client, key: &str, token: &str, from: &Process, to: &Process, action: &str) {
-    let poll = http.get(format!("http://{}/api/device/{DEVICE}/commands?wait=30", to.address)).bearer_auth(token);
-    let poll = tokio::spawn(async move {
-        let answer: Value = poll.send().await.expect("an answer").json().await.expect("JSON");
-        answer["commands"][0]["command_id"].clone()
-    });
-    let order = json!({"light_ids": ["SL001"], "command_type": "power_control", "action": action});
-    let order = http.post(format!("http://{}/api/v1/commands", from.address)).bearer_auth(key).json(&order);
-    let made: Value = order.send().await.expect("an answer").json().await.expect("JSON");
-    let got = timeout(SOON, poll).await.expect("within a second of the command").expect("a poll");
-    assert_eq!(got, made["items"][0]["command_id"], "{made}");
-    let ack = json!({"command_id": got, "status": "executed"});
-    let ack = http.post(format!("http://{}/api/device/{DEVICE}/command-ack", to.address)).bearer_auth(token).json(&ack);
-    assert_eq!(ack.send().await.expect("an answer").status(), 200);
-}
-
-#[tokio::test]
-async fn of_two_processes_either_may_be_killed() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    // Only its database and its folder are of use here; the processes share both.
-    let city = City::shared(EnrolmentMode::Open).await;
-    city.ccms.stop().await;
-    let key = ccms_service::api_keys::create(
-        &city.opens_store().await,
-        "test",
-        city.clock.now(),
-        "both",
-        &[ccms_service::Scope::Admin],
-        None,
-    )
-    .await
-    .expect("a key");
-    std::fs::remove_file(city.data_dir().join("token-keys")).expect("keys of its own");
-    let (mut one, mut other) = (process(&city), process(&city));
-    let configure = http.post(format!("http://{}/api/device/{DEVICE}/configure", one.address));
-    let configured = configure.body(example("configure-request.json")).send().await.expect("an answer");
-    let configured: Value = configured.json().await.expect("JSON");
-    let token = configured["device_token"].as_str().expect("a token").to_owned();
-    for round in 0..4 {
-        assert!(ready(&http, &one).await.starts_with("ready\nleads,"), "{}", ready(&http, &one).await);
-        assert!(ready(&http, &other).await.starts_with("ready\nfollows,"), "{}", ready(&http, &other).await);
-        let action = if round % 2 == 0 { "on" } else { "off" };
-        crosses(&http, &key, &token, &one, &other, action).await;
-        crosses(&http, &key, &token, &other, &one, if round % 2 == 0 { "off" } else { "on" }).await;
-        if round % 2 == 0 {
-            // SIGKILL for the one that leads.
-            drop(one);
-            let taken = eventually("the other leads", async || ready(&http, &other).await.starts_with("ready\nleads,"));
-            timeout(TAKEN_OVER, taken).await.expect("in time");
-            (one, other) = (other, process(&city));
-        } else {
-            drop(other);
-            other = process(&city);
-        }
-    }
-    let metrics = reqwest::get(format!("http://{}/metrics", one.metrics.expect("metrics"))).await.expect("an answer");
-    let metrics = metrics.text().await.expect("text");
-    for line in ["ccms_lease_held 1", "ccms_follow_behind_seconds ", "ccms_follow_readings "] {
-        assert!(metrics.contains(line), "no {line:?} in {metrics}");
     }
 }
