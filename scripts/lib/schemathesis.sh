@@ -9,9 +9,7 @@ SCHEMATHESIS_VERSION=4.32.0
 schemathesis_path() {
   local venv=$CCMS_CACHE/schemathesis/venv
   if [ "$("$venv/bin/schemathesis" --version 2>/dev/null)" != "schemathesis, version $SCHEMATHESIS_VERSION" ]; then
-    # Debian keeps what a venv needs in a package of its own.
-    python3 -c 'import ensurepip' 2>/dev/null || { may_install && apt_install python3-venv >&2; } || return 1
-    python3 -m venv "$venv" >&2 && "$venv/bin/pip" install --quiet "schemathesis==$SCHEMATHESIS_VERSION" >&2 || return 1
+    python_venv "$venv" "schemathesis==$SCHEMATHESIS_VERSION" || return 1
   fi
   printf '%s\n' "$venv/bin/schemathesis"
 }
