@@ -202,6 +202,30 @@ on_both! {
         assert_eq!((item["meter_breaks"].as_u64(), item["meter_rollovers"].as_u64()), (Some(1), Some(1)));
     }
 
+    /// What it says stands where it arrived, as in the light's own history, and stays in the log.
+    async fn a_controller_without_a_clock_says_something_at_a_moment(engine) {
+        let (city, admin, devices) = city_of_three(engine).await;
+        let heap: Vec<Value> = [(12, 40), (14, 44), (11, 39)].iter().map(|(s, uptime)| {
+            json!({"timestamp": format!("1970-01-01T00:00:{s}Z"), "status": "on", "uptime_seconds": uptime})
+        }).collect();
+        devices[1].posts("status", &json!({"readings": heap})).await.ok();
+        let told = async |moment: UtcMillis| {
+            let said = all(&admin, &format!("fleet?at={moment}")).await;
+            said.iter().map(|s| s["reading"]["timestamp"].clone()).collect::<Vec<_>>()
+        };
+        let (now, before) = (city.clock.now(), city.clock.now().plus_seconds(-1));
+        for sealed in [false, true] {
+            assert_eq!(told(now).await, [Value::Null, json!("1970-01-01T00:00:14Z"), Value::Null], "sealed: {sealed}");
+            assert_eq!(told(before).await, [Value::Null, Value::Null, Value::Null], "sealed: {sealed}");
+            city.ccms.checkpoint().await;
+            city.waits(3_601);
+            city.ccms.seal().await.unwrap();
+        }
+        // Where others have their own time, that counts.
+        let own = told(at("2025-12-17T06:20:00Z")).await;
+        assert_eq!(own, vec![json!("2025-12-17T06:20:00Z"); 3]);
+    }
+
     async fn the_fleet_at_a_moment_reads_the_same_hot_and_sealed(engine) {
         let (city, admin, mut devices) = city_of_three(engine).await;
         let moments = ["2025-12-15T18:29:59Z", "2025-12-15T18:30:00Z", "2025-12-16T00:03:00Z", "2025-12-17T06:36:00Z", "2025-12-17T10:30:05Z"];

@@ -69,7 +69,7 @@ pub(crate) struct Inner {
     pub together: Together,
     /// Held while days are sealed: two at once would only get in each other's way.
     pub sealing: tokio::sync::Mutex<()>,
-    /// Held while energy is summed up over many lights.
+    /// Held while energy is summed up over many lights, or read what many said at a moment.
     pub summing: tokio::sync::Mutex<()>,
     pub checkpointing: tokio::sync::Mutex<Checkpointing>,
     /// Held while days are archived.

@@ -1,6 +1,7 @@
 //! Readings of one light, wherever they are: in the hot log, in the blocks of days that are over, or in the files of days that
 //! are long over. One answer, in which no reading is twice although it is in two of them while its day moves on.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ccms_archive::Wanted;
 use ccms_core::ids::LightNo;
@@ -102,6 +103,22 @@ pub(crate) async fn unpack(blocks: Vec<SealedDay>) -> StoreResult<Vec<ReadingRow
     unpacking.await.map_err(StoreError::unavailable)?
 }
 
+/// What some lights said in a stretch of time, of blocks of these and of others: whole is in memory one block at a time.
+pub(crate) async fn unpack_some(
+    blocks: Vec<SealedDay>,
+    lights: Arc<[LightNo]>,
+    (from, to): (UtcMillis, UtcMillis),
+) -> StoreResult<Vec<ReadingRow>> {
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let mut rows = Vec::new();
+        for block in blocks.iter().filter(|block| lights.binary_search(&block.light_no).is_ok()) {
+            rows.extend(decode(block)?.into_iter().filter(|row| (from..to).contains(&row.reading.reported_at)));
+        }
+        Ok(rows)
+    });
+    unpacking.await.map_err(StoreError::unavailable)?
+}
+
 fn decode(block: &SealedDay) -> StoreResult<Vec<ReadingRow>> {
     ccms_block::decode(block.light_no, &block.body).map_err(|error| StoreError::BadRow {
         table: "sealed_readings",
@@ -109,4 +126,37 @@ fn decode(block: &SealedDay) -> StoreResult<Vec<ReadingRow>> {
         row: format!("light {}, day {}", block.light_no.0, block.day.0),
         reason: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ccms_core::ids::DeviceNo;
+    use ccms_core::reading::Reading;
+
+    use super::*;
+
+    fn said(light: u32, at: i64) -> ReadingRow {
+        let reading = Reading { reported_at: UtcMillis(at), seq: Some(7), ..Reading::default() };
+        ReadingRow {
+            light_no: LightNo(light),
+            device_no: DeviceNo(light),
+            received_at: UtcMillis(at),
+            dedupe: 7,
+            reading,
+        }
+    }
+
+    #[tokio::test]
+    async fn blocks_of_others_are_not_looked_into() {
+        let block = |light: u32| {
+            let body = ccms_block::encode(&[10, 20, 30].map(|at| said(light, at))).unwrap();
+            SealedDay { light_no: LightNo(light), day: Day(0), revision: 1, readings: 3, body }
+        };
+        let mut blocks = vec![block(1), block(2), block(3)];
+        blocks[1].body.truncate(9);
+        let lights = |wanted: &[u32]| wanted.iter().map(|no| LightNo(*no)).collect::<Arc<[LightNo]>>();
+        let some = unpack_some(blocks.clone(), lights(&[1, 3]), (UtcMillis(20), UtcMillis(30))).await.unwrap();
+        assert_eq!(some, [said(1, 20), said(3, 20)], "and of the day only what was asked for");
+        assert!(unpack_some(blocks, lights(&[1, 2]), (UtcMillis(20), UtcMillis(30))).await.is_err());
+    }
 }

@@ -235,32 +235,37 @@ impl Rollups for PostgresStore {
         .collect()
     }
 
-    async fn hot_between(
-        &self,
-        (first, end): (LightNo, LightNo),
-        from: UtcMillis,
-        to: UtcMillis,
-        limit: u32,
-    ) -> StoreResult<Vec<ReadingRow>> {
-        sqlx::query_as!(
+    async fn newest_hot(&self, lights: &[LightNo], from: UtcMillis, to: UtcMillis) -> StoreResult<Vec<ReadingRow>> {
+        let lights: Vec<i64> = lights.iter().map(|no| no.0.into()).collect();
+        let mut found = sqlx::query_as!(
             LogColumns,
-            "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
-               voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+            "SELECT DISTINCT ON (light_no) id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma,
+               power_dw, voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
                signal_percent, error_flags::text
              FROM energy_parameters
-             WHERE reported_at >= $1 AND reported_at < $2 AND light_no >= $3 AND light_no < $4 AND (flags & 4096) = 0 LIMIT $5",
+             WHERE reported_at >= $1 AND reported_at < $2 AND light_no = ANY($3) AND (flags & 4096) = 0
+             ORDER BY light_no, reported_at DESC, dedupe DESC",
             Instant(from),
             Instant(to),
-            i64::from(first.0),
-            i64::from(end.0),
-            i64::from(limit)
+            &lights
         )
         .fetch_all(&self.pool)
         .await
-        .map_err(failed)?
-        .into_iter()
-        .map(|c| Ok(c.row()?.1))
-        .collect()
+        .map_err(failed)?;
+        let suspect = sqlx::query_as!(
+            LogColumns,
+            "SELECT DISTINCT ON (light_no) id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma,
+               power_dw, voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
+               signal_percent, error_flags::text
+             FROM energy_parameters
+             WHERE light_no = ANY($3) AND received_at >= $1 AND received_at < $2 AND (flags & 4096) != 0
+             ORDER BY light_no, received_at DESC, uptime_s DESC NULLS LAST, reported_at DESC, id DESC",
+            Instant(from),
+            Instant(to),
+            &lights
+        );
+        found.extend(suspect.fetch_all(&self.pool).await.map_err(failed)?);
+        found.into_iter().map(|c| Ok(c.row()?.1)).collect()
     }
 
     async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {

@@ -52,6 +52,7 @@ mod hot;
 mod lights;
 mod log;
 mod loose;
+mod moment;
 mod open;
 mod orders;
 mod people;

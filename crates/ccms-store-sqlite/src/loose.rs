@@ -155,6 +155,36 @@ pub(crate) async fn suspect(
     )
 }
 
+/// Of each of these lights the last that arrived at `from <= time < to` and whose clock is suspect; of one arrival the one with the longest
+/// uptime.
+pub(crate) async fn newest_suspects(
+    connection: &mut SqliteConnection,
+    lights: &[LightNo],
+    (from, to): (UtcMillis, UtcMillis),
+) -> StoreResult<Vec<ReadingRow>> {
+    let lights: Vec<String> = lights.iter().map(|no| no.0.to_string()).collect();
+    let lights = format!("[{}]", lights.join(","));
+    let found = sqlx::query_as!(
+        LooseColumns,
+        r#"SELECT id AS "id!", light_no AS "light_no!", device_no AS "device_no!", reported_at AS "reported_at!", delay_ms AS "delay_ms!",
+             dedupe AS "dedupe!", power_state, brightness_percent, battery_percent, temperature_dc, signal_percent, uptime_s, voltage_dv,
+             current_ma, power_dw, frequency_chz, energy_wh, error_flags, flags AS "flags!"
+           FROM loose_readings WHERE id IN (
+             SELECT (SELECT id FROM loose_readings INDEXED BY loose_readings_suspect
+                   WHERE flags & 4096 <> 0 AND light_no = wanted.value
+                     AND reported_at + delay_ms >= ?2 AND reported_at + delay_ms < ?3
+                   ORDER BY reported_at + delay_ms DESC, uptime_s DESC, reported_at DESC, id DESC LIMIT 1)
+             FROM json_each(?1) AS wanted)"#,
+        lights,
+        from.0,
+        to.0
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    found.into_iter().map(|c| Ok(c.row()?.1)).collect()
+}
+
 /// What an earlier release wrote, of the lights `first <= number < end` and `from <= reported_at < to`, in no order.
 pub(crate) async fn old(
     connection: &mut SqliteConnection,

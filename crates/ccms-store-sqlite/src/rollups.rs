@@ -5,12 +5,10 @@ use async_trait::async_trait;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
-use ccms_store::{
-    DailyPart, Day, DayPart, LedgerDay, LogPosition, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult, part_of,
-};
+use ccms_store::{DailyPart, Day, DayPart, LedgerDay, ReadingRow, RolledDay, Rollups, SealedDay, StoreResult, part_of};
 use sqlx::SqliteConnection;
 
-use crate::{SqliteStore, failed, hot, sealing};
+use crate::{SqliteStore, failed, hot, moment, sealing};
 
 struct LedgerColumns {
     light_no: i64,
@@ -240,14 +238,8 @@ impl Rollups for SqliteStore {
         .collect()
     }
 
-    async fn hot_between(
-        &self,
-        (first, end): (LightNo, LightNo),
-        from: UtcMillis,
-        to: UtcMillis,
-        limit: u32,
-    ) -> StoreResult<Vec<ReadingRow>> {
-        hot::rows(self, (first, end), (from, to), LogPosition(i64::MAX), limit).await
+    async fn newest_hot(&self, lights: &[LightNo], from: UtcMillis, to: UtcMillis) -> StoreResult<Vec<ReadingRow>> {
+        moment::newest(self, lights, (from, to)).await
     }
 
     async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {

@@ -136,7 +136,7 @@ macro_rules! delegate_store {
             fn write_daily(part: &DayPart, body: &[u8]) -> bool;
             fn daily(part: u32, from: Day, last: Day) -> Vec<DailyPart>;
             fn daily_known(from: Day, last: Day) -> Vec<(Day, u32)>;
-            fn hot_between(lights: (LightNo, LightNo), from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
+            fn newest_hot(lights: &[LightNo], from: UtcMillis, to: UtcMillis) -> Vec<ReadingRow>;
             fn oldest_hot_arrival() -> Option<UtcMillis>;
         }
         Upkeep {

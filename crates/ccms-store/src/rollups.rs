@@ -81,15 +81,10 @@ pub trait Rollups {
     /// Of which of the days `from <= day <= last`, and of which parts, that is. By day and part.
     async fn daily_known(&self, from: Day, last: Day) -> StoreResult<Vec<(Day, u32)>>;
 
-    /// Rows in the log of `from <= reported_at < to` whose clock is believed, in no order, at most `limit`. Costs a walk over everything
-    /// of that time.
-    async fn hot_between(
-        &self,
-        lights: (LightNo, LightNo),
-        from: UtcMillis,
-        to: UtcMillis,
-        limit: u32,
-    ) -> StoreResult<Vec<ReadingRow>>;
+    /// Of each of these lights, given in the order of their numbers, the newest row in the log of `from <= time < to`, in no order: one
+    /// whose clock is believed, by its own time and of one moment with the highest key, and one whose clock is not, by its arrival and of
+    /// one arrival with the longest uptime. Costs one walk over everything of that time, however many lights are asked for.
+    async fn newest_hot(&self, lights: &[LightNo], from: UtcMillis, to: UtcMillis) -> StoreResult<Vec<ReadingRow>>;
 
     /// When the oldest row that is left in the log and has a believable clock arrived.
     async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>>;

@@ -13,7 +13,9 @@
 //! Behind them is one rule: what is in the log is read before what is sealed, so that a reading that moves in between is in both
 //! rather than in neither.
 use ccms_core::limits;
+use ccms_core::reading::ReadingFlags;
 use ccms_core::time::UtcMillis;
+use ccms_store::ReadingRow;
 
 use crate::ccms::Ccms;
 
@@ -41,6 +43,15 @@ const FETCHED_ROWS: u32 = 20_000;
 const FLOOR: UtcMillis = UtcMillis::from_seconds(limits::CLOCK_FLOOR_S);
 /// ... and this far ahead of now, where a clock is believed as well.
 const AHEAD_MS: i64 = 1000 * limits::CLOCK_AHEAD_MAX_S + 1;
+
+fn is_suspect(row: &ReadingRow) -> bool {
+    row.reading.flags.has(ReadingFlags::CLOCK_SUSPECT)
+}
+
+/// Where a reading stands in time.
+fn stands_at(row: &ReadingRow) -> UtcMillis {
+    if is_suspect(row) { row.received_at } else { row.reading.reported_at }
+}
 
 impl Ccms {
     /// The part of `from <= time < to` in which there may be anything; none when it is empty.

@@ -1,11 +1,10 @@
 //! Every reading of a light. One request looks at a bounded stretch and says where to go on: a page may be short, or empty, and still
 //! not be the last.
 use ccms_core::ids::{LightId, LightNo};
-use ccms_core::reading::ReadingFlags;
 use ccms_core::time::UtcMillis;
 use ccms_store::ReadingRow;
 
-use super::{DAY_MS, FETCHED_ROWS};
+use super::{DAY_MS, FETCHED_ROWS, is_suspect, stands_at};
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
 use crate::permission::MayView;
@@ -83,10 +82,6 @@ impl Ccms {
             ask = (ask * 4).min(FETCHED_ROWS);
         }
     }
-}
-
-pub(super) fn is_suspect(row: &ReadingRow) -> bool {
-    row.reading.flags.has(ReadingFlags::CLOCK_SUSPECT)
 }
 
 impl Place {

@@ -45,7 +45,7 @@ const READS: [&str; 20] = [
     "rollups_of_light",
     "ledgers",
     "ledgers_before",
-    "hot_between",
+    "newest_hot",
     "oldest_hot_arrival",
     "earliest_sealed_day",
     "sealed_page",

@@ -2,11 +2,12 @@
 use std::sync::Arc;
 
 use ccms_core::ids::LightNo;
+use ccms_core::time::UtcMillis;
 
 use super::Database;
 use super::samples::registered;
 use super::sealing::{ALL, FIRST, LIGHTS, block, said, undated};
-use crate::{DailyPart, Day, DayPart, LedgerDay, RolledDay, SealedDay};
+use crate::{DailyPart, Day, DayPart, LedgerDay, ReadingRow, RolledDay, SealedDay};
 
 fn rolled(light: u32, day: i32, ledger: &[u8]) -> RolledDay {
     RolledDay {
@@ -97,15 +98,32 @@ pub async fn a_moment_is_found_in_the_log(database: Arc<dyn Database>) {
     let rows = [undated(1, 0, 5, 1), said(1, 0, 10, 2), said(2, 0, 20, 3), said(3, 0, 30, 4), said(1, 0, 40, 5)];
     store.append_readings(&rows).await.unwrap();
     assert_eq!(store.oldest_hot_arrival().await.unwrap(), Some(rows[1].received_at));
-    let between = async |lights, from: usize, to: usize, limit| {
-        let (from, to) = (rows[from].reading.reported_at, rows[to].reading.reported_at);
-        let mut found = store.hot_between(lights, from, to, limit).await.unwrap();
-        found.sort_by_key(|r| r.reading.reported_at);
+    let newest = async |lights: &[u32], from_s: i64, to_s: i64| {
+        let at = |s: i64| UtcMillis(FIRST.begins().0 + s * 1000);
+        let lights: Vec<LightNo> = lights.iter().map(|no| LightNo(*no)).collect();
+        let mut found = store.newest_hot(&lights, at(from_s), at(to_s)).await.unwrap();
+        found.sort_by_key(|r| r.received_at);
         found
     };
-    assert_eq!(between(LIGHTS, 1, 4, 10).await, rows[1..4]);
-    assert_eq!(between((LightNo(2), LightNo(3)), 1, 4, 10).await, rows[2..3]);
-    assert_eq!(between(LIGHTS, 1, 4, 2).await.len(), 2);
+    assert_eq!(newest(&[1, 2, 3], 10, 40).await, rows[1..4]);
+    assert_eq!(newest(&[1, 3], 10, 40).await, [rows[1].clone(), rows[3].clone()], "and nobody in between");
+    assert_eq!(newest(&[1, 2, 3], 10, 30).await, rows[1..3], "the end is outside");
+    assert_eq!(newest(&[1], 0, 11).await, rows[..2], "one that is believed, and one that is not by its arrival");
+    assert_eq!(newest(&[1], 0, 5).await, []);
+    assert_eq!(newest(&[], 0, 40).await, []);
+    let again = [said(1, 0, 11, 9), said(1, 0, 11, 6), said(1, 0, 12, 7), said(1, 0, 9, 8)];
+    store.append_readings(&again).await.unwrap();
+    assert_eq!(newest(&[1, 9], 10, 40).await, again[2..3], "the newest by its own time, whenever it arrived");
+    assert_eq!(newest(&[1], 10, 12).await, again[..1], "of one moment the highest key");
+    let uptimes = [Some(60), Some(90), Some(30), None];
+    let heap = (20..).zip(uptimes).map(|(seq, uptime_s)| {
+        let mut row = undated(2, 0, 50, seq);
+        row.reading.uptime_s = uptime_s;
+        row
+    });
+    let heap: Vec<ReadingRow> = heap.collect();
+    store.append_readings(&heap).await.unwrap();
+    assert_eq!(newest(&[1, 2], 45, 60).await, heap[1..2], "of one arrival the longest uptime");
     store.forget_hot(FIRST, ALL, 100).await.unwrap();
     assert_eq!(store.oldest_hot_arrival().await.unwrap(), None, "one that nobody believes stays and does not count");
 }
