@@ -200,8 +200,8 @@ fn roll(light: u32, day: i32, quarters: &[Quarter]) -> anyhow::Result<RolledDay>
         let ledger = &mut quarter.ledger;
         ledger.begins = UtcMillis(ledger.begins.0 + i64::from(day) * DAY_MS);
         if let Some(meter) = &mut ledger.meter {
-            meter.first_wh += counted(light, day);
-            meter.last_wh += counted(light, day);
+            meter.first.wh += counted(light, day);
+            meter.last.wh += counted(light, day);
         }
     }
     let (ledger, measured) = ccms_block::encode_quarters(day_of, &quarters)?;

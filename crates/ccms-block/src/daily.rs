@@ -2,11 +2,13 @@
 //! together with others in the place of ninety-six quarters. Many lights' days are one body, so that a month of a city is read in
 //! pieces of thousands of days.
 use ccms_core::ids::LightNo;
+use ccms_core::meter::Meter;
 use ccms_core::time::UtcMillis;
 use ccms_store::Day;
 
 use crate::frame::{put_number, take_number};
-use crate::quarter::{Ledger, QUARTER_MS, Sum, Tally};
+use crate::quarter::{Ledger, QUARTER_MS, Sum, Tally, elapsed_ms};
+use crate::rollup::{VERSION, put_at_first, put_device, take_whose};
 use crate::{BlockError, frame, series};
 
 /// Lights of one body.
@@ -38,13 +40,13 @@ pub(crate) struct Edge {
     pub second: u32,
 }
 
-/// The quarters in which the counter was read first and last, and what it said.
+/// The quarters in which the counter was read first and last, and what became of it. What it grew and how often it began anew is in the
+/// sum of the day as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counter {
     pub first: UtcMillis,
-    pub first_wh: i64,
     pub last: UtcMillis,
-    pub last_wh: i64,
+    pub meter: Meter,
 }
 
 impl Daily {
@@ -53,10 +55,11 @@ impl Daily {
         let (first, last) = (quarters.first()?, quarters.last()?);
         let (mut tally, mut sum) = (Tally::default(), Sum::default());
         quarters.iter().for_each(|quarter| tally.add(quarter, &mut sum));
-        let mut metered = quarters.iter().filter_map(|q| Some((q.begins, q.meter?)));
-        let counter = metered.next().map(|start| {
-            let end = metered.next_back().unwrap_or(start);
-            Counter { first: start.0, first_wh: start.1.first_wh, last: end.0, last_wh: end.1.last_wh }
+        let metered =
+            quarters.iter().filter_map(|q| Some(Counter { first: q.begins, last: q.begins, meter: q.meter? }));
+        let counter = metered.reduce(|mut day, quarter| {
+            day.meter.join(&quarter.meter, elapsed_ms(day.last, quarter.first));
+            Counter { last: quarter.last, ..day }
         });
         Some(Self {
             sum,
@@ -100,16 +103,21 @@ pub fn encode_daily(day: Day, lights: &[(LightNo, Daily)]) -> Result<Vec<u8>, Bl
         let grew = if d.sum.energy_wh.is_some() { GREW } else { 0 };
         metered | grew | if d.last_on { ENDED_ON } else { 0 }
     });
-    let metered: Vec<(Counter, &Sum)> = lights.iter().filter_map(|(_, d)| Some((d.counter?, &d.sum))).collect();
-    let mut all = |of: &dyn Fn(&(Counter, &Sum)) -> i64| series::put(&mut body, metered.iter().map(of));
-    all(&|(c, _)| slot(c.first));
-    all(&|(c, _)| slot(c.last));
-    all(&|(c, _)| c.first_wh);
-    all(&|(c, _)| c.last_wh.wrapping_sub(c.first_wh));
-    all(&|(c, sum)| sum.energy_wh.unwrap_or(0).wrapping_sub(c.last_wh.wrapping_sub(c.first_wh)));
-    all(&|(_, sum)| sum.meter_breaks.into());
-    all(&|(_, sum)| sum.meter_rollovers.into());
-    Ok(frame::wrap(&body))
+    let metered: Vec<(LightNo, Counter)> = lights.iter().filter_map(|(no, d)| Some((*no, d.counter?))).collect();
+    let mut all = |of: &dyn Fn(&(LightNo, Counter)) -> i64| series::put(&mut body, metered.iter().map(of));
+    let span = |m: &Meter| m.last.wh.wrapping_sub(m.first.wh);
+    all(&|(_, c)| slot(c.first));
+    all(&|(_, c)| slot(c.last));
+    all(&|(_, c)| c.meter.first.wh);
+    all(&|(_, c)| span(&c.meter));
+    all(&|(_, c)| c.meter.grown_wh.unwrap_or(0).wrapping_sub(span(&c.meter)));
+    all(&|(_, c)| c.meter.breaks.into());
+    all(&|(_, c)| c.meter.rollovers.into());
+    all(&|(_, c)| put_at_first(&c.meter));
+    // Mostly a controller has the number of its light.
+    all(&|(no, c)| put_device(c.meter.first) - i64::from(no.0));
+    all(&|(_, c)| put_device(c.meter.last) - put_device(c.meter.first));
+    Ok(frame::wrap_as(VERSION, &body))
 }
 
 /// What a day of some lights came to.
@@ -117,7 +125,8 @@ pub fn encode_daily(day: Day, lights: &[(LightNo, Daily)]) -> Result<Vec<u8>, Bl
 /// # Errors
 /// The body is damaged or of a later version.
 pub fn decode_daily(day: Day, body: &[u8]) -> Result<Vec<(LightNo, Daily)>, BlockError> {
-    let body = &mut frame::unwrap(body)?;
+    let (version, mut body) = frame::unwrap_upto(VERSION, body)?;
+    let body = &mut body;
     let count = take_number(body)?;
     if count > LIGHTS_MAX {
         return Err(BlockError::TooLarge(count));
@@ -126,6 +135,8 @@ pub fn decode_daily(day: Day, body: &[u8]) -> Result<Vec<(LightNo, Daily)>, Bloc
     let [first, first_s, last, last_s, what] = columns(body, count)?;
     let metered = what.iter().filter(|w| *w & METERED != 0).count();
     let [read_first, read_last, first_wh, span, extra, breaks, rollovers] = columns(body, metered)?;
+    let lights_of = (0..count).filter(|i| what[*i] & METERED != 0).map(|i| no[i]);
+    let whose = take_whose(version, body, metered)?.of_lights(lights_of);
     if !body.is_empty() {
         return Err(BlockError::Damaged("something follows its end"));
     }
@@ -147,11 +158,12 @@ pub fn decode_daily(day: Day, body: &[u8]) -> Result<Vec<(LightNo, Daily)>, Bloc
         let mut counter = None;
         if what[i] & METERED != 0 {
             let m = meters.next().unwrap_or_default();
-            let last_wh = first_wh[m].wrapping_add(span[m]);
-            counter =
-                Some(Counter { first: at(read_first[m])?, first_wh: first_wh[m], last: at(read_last[m])?, last_wh });
-            sum.energy_wh = (what[i] & GREW != 0).then(|| span[m].wrapping_add(extra[m]));
-            (sum.meter_breaks, sum.meter_rollovers) = (fit(breaks[m])?, fit(rollovers[m])?);
+            let wh = (first_wh[m], first_wh[m].wrapping_add(span[m]));
+            let grown_wh = (what[i] & GREW != 0).then(|| span[m].wrapping_add(extra[m]));
+            let meter = whose.meter(m, wh, grown_wh, (breaks[m], rollovers[m]))?;
+            counter = Some(Counter { first: at(read_first[m])?, last: at(read_last[m])?, meter });
+            sum.energy_wh = meter.grown_wh;
+            (sum.meter_breaks, sum.meter_rollovers) = (meter.breaks, meter.rollovers);
         }
         let daily = Daily {
             sum,
@@ -177,4 +189,28 @@ fn columns<const N: usize>(body: &mut &[u8], count: usize) -> Result<[Vec<i64>; 
         *column = series::take(body, count)?;
     }
     Ok(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use ccms_core::meter::Count;
+
+    use super::*;
+
+    /// As it was written before a counter had a device.
+    #[test]
+    #[allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
+    fn days_of_the_first_version_are_read() {
+        let mut body = Vec::new();
+        put_number(&mut body, 1);
+        let what = METERED | GREW;
+        [17, 3, 120, 60, 5, 1, 8, 7, what].iter().for_each(|number| series::put(&mut body, [*number]));
+        [5_i64, 8, 1_000, 20, 5, 1, 0].iter().for_each(|number| series::put(&mut body, [*number]));
+        let lights = decode_daily(Day(1), &frame::wrap(&body)).unwrap();
+        let (no, daily) = lights[0];
+        let meter = daily.counter.unwrap().meter;
+        assert_eq!((no, daily.sum.energy_wh, daily.sum.meter_breaks), (LightNo(17), Some(25), 1));
+        assert_eq!((meter.first, meter.last), (Count { wh: 1_000, device: None }, Count { wh: 1_020, device: None }));
+        assert_eq!(decode_daily(Day(1), &encode_daily(Day(1), &lights).unwrap()).unwrap(), lights);
+    }
 }

@@ -2,13 +2,18 @@
 //! inside, as varints.
 use crate::BlockError;
 
+/// Of a body that was never changed.
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 5;
 
 /// Wraps a body that begins with the number of rows.
 pub(crate) fn wrap(body: &[u8]) -> Vec<u8> {
+    wrap_as(VERSION, body)
+}
+
+pub(crate) fn wrap_as(version: u8, body: &[u8]) -> Vec<u8> {
     let mut block = Vec::with_capacity(HEAD_BYTES + body.len());
-    block.push(VERSION);
+    block.push(version);
     block.extend_from_slice(&crc32fast::hash(body).to_le_bytes());
     block.extend_from_slice(body);
     block
@@ -16,14 +21,19 @@ pub(crate) fn wrap(body: &[u8]) -> Vec<u8> {
 
 /// The body of a block that is whole.
 pub(crate) fn unwrap(block: &[u8]) -> Result<&[u8], BlockError> {
+    unwrap_upto(VERSION, block).map(|(_, body)| body)
+}
+
+/// The version and the body of a block of which there are several versions.
+pub(crate) fn unwrap_upto(latest: u8, block: &[u8]) -> Result<(u8, &[u8]), BlockError> {
     let (head, body) = block.split_at_checked(HEAD_BYTES).ok_or(BlockError::Damaged("it is too short"))?;
-    if head[0] != VERSION {
+    if !(VERSION..=latest).contains(&head[0]) {
         return Err(BlockError::Version(head[0]));
     }
     if head[1..] != crc32fast::hash(body).to_le_bytes() {
         return Err(BlockError::Damaged("its checksum is wrong"));
     }
-    Ok(body)
+    Ok((head[0], body))
 }
 
 pub(crate) fn put_number(out: &mut Vec<u8>, number: usize) {

@@ -3,7 +3,7 @@
 //! A quarter is made of its own readings alone, so that a late one changes no other. What reaches over its end (a lamp that stays as
 //! it last said, a counter that was read before and is read after) is added where quarters are put together: [`Sum`].
 use ccms_core::limits;
-use ccms_core::meter::{self, Meter};
+use ccms_core::meter::{self, Count, Meter};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
 use ccms_store::ReadingRow;
@@ -120,7 +120,10 @@ fn quarter(begins: UtcMillis, rows: &[&ReadingRow], now: UtcMillis) -> Quarter {
         covered_ms += held;
         on_ms += if is_on(row) { held } else { 0 };
     }
-    let counters = rows.iter().filter_map(|r| Some((r.reading.reported_at, r.reading.energy_wh?)));
+    let counters = rows.iter().filter_map(|r| {
+        let count = Count { wh: r.reading.energy_wh?, device: Some(r.device_no) };
+        Some((r.reading.reported_at, count))
+    });
     let last = rows[rows.len() - 1];
     let ledger = Ledger {
         begins,
@@ -165,7 +168,7 @@ pub struct Tally {
     /// The quarter before, whichever stretch it belongs to.
     before: Option<Before>,
     /// In which quarter the counter was read last, and what it said.
-    counter: Option<(UtcMillis, i64)>,
+    counter: Option<(UtcMillis, Count)>,
 }
 
 /// What reaches over the end of a quarter.
@@ -194,12 +197,9 @@ impl Tally {
         sum.samples += quarter.samples;
         sum.covered_s += u64::from(quarter.covered_s);
         sum.on_s += u64::from(quarter.on_s);
-        let Some(meter) = quarter.meter else { return };
-        self.grow_to(quarter.begins, meter.first_wh, sum);
-        sum.grow(meter.grown_wh);
-        sum.meter_breaks += meter.breaks;
-        sum.meter_rollovers += meter.rollovers;
-        self.counter = Some((quarter.begins, meter.last_wh));
+        if let Some(meter) = &quarter.meter {
+            self.count((quarter.begins, quarter.begins), meter, sum);
+        }
     }
 
     /// Adds the next day, and what reaches into it from before.
@@ -209,12 +209,9 @@ impl Tally {
         sum.samples += day.sum.samples;
         sum.covered_s += day.sum.covered_s;
         sum.on_s += day.sum.on_s;
-        let Some(counter) = day.counter else { return };
-        self.grow_to(counter.first, counter.first_wh, sum);
-        sum.grow(day.sum.energy_wh);
-        sum.meter_breaks += day.sum.meter_breaks;
-        sum.meter_rollovers += day.sum.meter_rollovers;
-        self.counter = Some((counter.last, counter.last_wh));
+        if let Some(counter) = &day.counter {
+            self.count((counter.first, counter.last), &counter.meter, sum);
+        }
     }
 
     /// A lamp stays as it last said, until its next reading.
@@ -231,27 +228,48 @@ impl Tally {
         self.before = Some(Before { ends, holds_s: (last_s + HOLDS_S).saturating_sub(QUARTER_S), is_on });
     }
 
-    /// From the counter as it was read before to the first reading of the quarter that begins here.
-    fn grow_to(&self, begins: UtcMillis, first_wh: i64, sum: &mut Sum) {
-        let Some((began, last_wh)) = self.counter else { return };
-        let mut joined = Meter::of(last_wh);
-        joined.read(first_wh, begins.0 + QUARTER_MS - began.0);
-        sum.grow(joined.grown_wh);
+    /// From the counter as it was read before through one that was read from the first of these quarters to the last.
+    fn count(&mut self, (first, last): (UtcMillis, UtcMillis), meter: &Meter, sum: &mut Sum) {
+        let joined = match self.counter {
+            Some((began, before)) => {
+                let mut joined = Meter::of(before);
+                joined.join(meter, elapsed_ms(began, first));
+                joined
+            }
+            None => *meter,
+        };
+        if let Some(wh) = joined.grown_wh {
+            sum.energy_wh = Some(sum.energy_wh.unwrap_or(0).saturating_add(wh));
+        }
         sum.meter_breaks += joined.breaks;
         sum.meter_rollovers += joined.rollovers;
+        self.counter = Some((last, joined.last));
     }
 }
 
-impl Sum {
-    fn grow(&mut self, by_wh: Option<i64>) {
-        if let Some(wh) = by_wh {
-            self.energy_wh = Some(self.energy_wh.unwrap_or(0).saturating_add(wh));
-        }
-    }
+/// From a reading in one quarter to one in another, at most.
+pub(crate) fn elapsed_ms(from: UtcMillis, to: UtcMillis) -> i64 {
+    to.0 + QUARTER_MS - from.0
 }
 
 impl Ledger {
     pub fn ends(&self) -> UtcMillis {
         UtcMillis(self.begins.0 + QUARTER_MS)
+    }
+
+    /// Whether this, as it was kept, is what its readings came to. Before it was noted whose counter was read, another controller's was
+    /// taken for the same.
+    pub fn is_kept_of(&self, worked_out: &Self) -> bool {
+        let (Some(kept), Some(mut meter)) = (self.meter, worked_out.meter) else { return self == worked_out };
+        if kept.first.device.is_some() {
+            return self == worked_out;
+        }
+        let is_one_device = meter.first.device == meter.last.device;
+        (meter.first.device, meter.last.device) = (None, None);
+        meter.grown_at_first_wh = kept.grown_at_first_wh;
+        if !is_one_device {
+            meter = Meter { first: meter.first, ..kept };
+        }
+        *self == Self { meter: Some(meter), ..*worked_out }
     }
 }

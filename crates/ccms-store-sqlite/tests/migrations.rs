@@ -5,8 +5,8 @@ use ccms_core::time::UtcMillis;
 use ccms_store::audit_chain::{CHAIN_START, walk};
 use ccms_store::contract::samples;
 use ccms_store::{
-    Access, CheckpointRow, Credentials, Curated, Day, DeviceState, LogPosition, Role, RolledDay, Rollups, Sealing,
-    Store, Uploads,
+    Access, CheckpointRow, Credentials, Curated, Day, DayPart, DeviceState, LogPosition, Role, RolledDay, Rollups,
+    Sealing, Store, Uploads,
 };
 use ccms_store_sqlite::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -14,6 +14,8 @@ use sqlx::{ConnectOptions, Connection, Executor};
 
 /// The last migration before days were summed up.
 const BLOCKS_ALONE: i64 = 15;
+/// The last migration before it was looked at whose counter was read.
+const ANYBODYS_COUNTER: i64 = 21;
 /// The last migration of the first release.
 const FIRST_RELEASE: i64 = 5;
 
@@ -117,4 +119,19 @@ async fn days_that_were_sealed_before_they_were_summed_up_are_listed() {
     let done = RolledDay { light_no: first.0, day: first.1, ledger: vec![1], measured: vec![2] };
     store.write_rollups(&[done]).await.unwrap();
     assert_eq!(store.unrolled_days(9).await.unwrap(), [second]);
+}
+
+#[tokio::test]
+async fn what_whole_days_came_to_is_worked_out_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ccms.db");
+    let mut old = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+    sqlx::migrate!("../../migrations/sqlite").run_to(ANYBODYS_COUNTER, &mut old).await.unwrap();
+    old.execute("INSERT INTO rollup_days VALUES (20439, 0, 4, x'00'), (20440, 0, 2, NULL)").await.unwrap();
+    old.close().await.unwrap();
+
+    let store = SqliteStore::open(file.to_str().unwrap()).await.unwrap();
+    let open = |day, revision| DayPart { day: Day(day), part: 0, revision };
+    assert_eq!(store.open_parts(Day(i32::MAX), 9).await.unwrap(), [open(20_440, 2), open(20_439, 5)]);
+    assert_eq!(store.daily(0, Day(0), Day(i32::MAX)).await.unwrap(), []);
 }
