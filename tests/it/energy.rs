@@ -116,6 +116,46 @@ on_both! {
         assert_eq!(energy(&admin, "group=feeder&name=nowhere").await, []);
     }
 
+    /// A counter that was not read for days has its growth in the sum of the day on which it is read again, wherever pages begin.
+    async fn pages_come_to_the_same_as_one_answer(engine) {
+        let city = City::open(engine).await;
+        let admin = Integrator::of(&city, Scope::Admin).await;
+        let device = city.claimed_device(DEVICES[0]).await;
+        // Days of UTC with a counter, with readings and none, and without a word; at the end a gap that is longer than it is remembered.
+        let days = "cb.bc.cbbbbbbc.b..c..........cbbbbbbbbbc";
+        let mut kwh = 0.0;
+        for (n, what) in days.chars().enumerate() {
+            kwh += 0.25;
+            let start = at("2025-11-01T00:00:00Z").plus_seconds(86_400 * n as i64);
+            let energy = if what == 'c' { json!({"cumulative_kwh": kwh}) } else { json!({}) };
+            let reading = |s: i64| json!({"timestamp": start.plus_seconds(s).to_string(), "status": "on", "energy": energy});
+            if what == 'b' || what == 'c' {
+                device.posts("status", &json!({"readings": [reading(40_000), reading(41_000)]})).await.ok();
+            }
+        }
+        let counted = 0.25 * 29.0;
+        let sum = async |path: &str| all(&admin, path).await.iter().filter_map(|i| i["energy_kwh"].as_f64()).sum::<f64>();
+        for step in ["hot", "sealed", "by whole days"] {
+            for query in ["lights/SL001/readings?resolution=day", "energy?resolution=day"] {
+                if step == "hot" && query.starts_with("energy") {
+                    continue;
+                }
+                let all = sum(&format!("{query}&from=2025-10-31T18:30:00Z&to=2025-12-16T18:30:00Z&limit=500")).await;
+                assert!((all - counted).abs() < 0.001, "{step} {query}: {all}, not {counted}");
+                for limit in [1, 2, 3, 5] {
+                    let paged = sum(&format!("{query}&from=2025-10-31T18:30:00Z&to=2025-12-16T18:30:00Z&limit={limit}")).await;
+                    assert!((paged - all).abs() < 0.001, "{step} {query}: {paged} on pages of {limit}, {all} at once");
+                }
+            }
+            city.ccms.checkpoint().await;
+            city.waits(3_601);
+            city.ccms.seal().await.unwrap();
+            if step == "sealed" {
+                assert!(city.ccms.work_out_days().await.unwrap() > 0);
+            }
+        }
+    }
+
     /// What is kept of whole days takes the place of their quarters of an hour, and never says anything else.
     async fn whole_days_are_summed_from_what_is_kept_of_them(engine) {
         let (city, admin, devices) = city_of_three(engine).await;

@@ -32,7 +32,9 @@ mod states;
 pub use batch::{Link, Linked, decode_batch, encode_batch, second, second_of};
 pub use block::{READINGS_MAX, decode, encode};
 pub use daily::{Daily, decode_daily, encode_daily};
-pub use quarter::{Ledger, Measured, QUARTER_S, Quarter, Spread, Sum, Tally, Value, quarter_of, quarters};
+pub use quarter::{
+    COUNTER_KEPT_DAYS, Ledger, Measured, QUARTER_S, Quarter, Spread, Sum, Tally, Value, quarter_of, quarters,
+};
 pub use rollup::{decode_ledger, decode_measured, encode_quarters};
 pub use states::{decode_states, encode_states};
 

@@ -6,7 +6,7 @@ use ccms_core::limits;
 use ccms_core::meter::{self, Count, Meter};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_core::time::UtcMillis;
-use ccms_store::ReadingRow;
+use ccms_store::{Day, ReadingRow};
 
 use crate::Daily;
 
@@ -15,6 +15,9 @@ pub const QUARTER_S: u32 = 900;
 pub(crate) const QUARTER_MS: i64 = 1000 * QUARTER_S as i64;
 /// A lamp counts as having stayed as reported for this long at most.
 const HOLDS_S: u32 = limits::OFFLINE_AFTER_S;
+/// Days for which a counter is remembered that was not read although its light was heard of. Where nothing was heard at all it is remembered
+/// for ever: the last day before is then the one that has it. So whoever begins in the middle knows what to read of what was before.
+pub const COUNTER_KEPT_DAYS: u16 = 7;
 const HOLDS_MS: i64 = 1000 * HOLDS_S as i64;
 
 /// Time and energy of a quarter.
@@ -169,6 +172,8 @@ pub struct Tally {
     before: Option<Before>,
     /// In which quarter the counter was read last, and what it said.
     counter: Option<(UtcMillis, Count)>,
+    /// Whether a day came since then that has readings, and no counter in any.
+    is_bare: bool,
 }
 
 /// What reaches over the end of a quarter.
@@ -185,6 +190,11 @@ impl Tally {
         self.before.is_none()
     }
 
+    /// Whether something came and the counter was in none of it.
+    pub fn lacks_counter(&self) -> bool {
+        self.before.is_some() && self.counter.is_none()
+    }
+
     /// Goes on to the next quarter without counting it: it is in front of what is asked for.
     pub fn skip(&mut self, quarter: &Ledger) {
         self.add(quarter, &mut Sum::default());
@@ -192,6 +202,7 @@ impl Tally {
 
     /// Adds the next quarter, and what reaches into it from before.
     pub fn add(&mut self, quarter: &Ledger, sum: &mut Sum) {
+        self.arrive_at(quarter.begins);
         self.reach_over((quarter.begins, quarter.first_s), sum);
         self.end_at((quarter.begins, quarter.last_s), quarter.last_on);
         sum.samples += quarter.samples;
@@ -204,6 +215,7 @@ impl Tally {
 
     /// Adds the next day, and what reaches into it from before.
     pub fn add_day(&mut self, day: &Daily, sum: &mut Sum) {
+        self.arrive_at(day.first.begins);
         self.reach_over((day.first.begins, day.first.second), sum);
         self.end_at((day.last.begins, day.last.second), day.last_on);
         sum.samples += day.sum.samples;
@@ -212,6 +224,12 @@ impl Tally {
         if let Some(counter) = &day.counter {
             self.count((counter.first, counter.last), &counter.meter, sum);
         }
+    }
+
+    fn arrive_at(&mut self, begins: UtcMillis) {
+        let (Some(before), Some((counted, _))) = (self.before, self.counter) else { return };
+        let last = Day::of(UtcMillis(before.ends.0 - QUARTER_MS));
+        self.is_bare |= last != Day::of(counted) && last != Day::of(begins);
     }
 
     /// A lamp stays as it last said, until its next reading.
@@ -230,7 +248,9 @@ impl Tally {
 
     /// From the counter as it was read before through one that was read from the first of these quarters to the last.
     fn count(&mut self, (first, last): (UtcMillis, UtcMillis), meter: &Meter, sum: &mut Sum) {
-        let joined = match self.counter {
+        let days_since = |began| Day::of(first).0 - Day::of(began).0;
+        let known = self.counter.filter(|(began, _)| !self.is_bare || days_since(*began) <= COUNTER_KEPT_DAYS.into());
+        let joined = match known {
             Some((began, before)) => {
                 let mut joined = Meter::of(before);
                 joined.join(meter, elapsed_ms(began, first));
@@ -243,7 +263,7 @@ impl Tally {
         }
         sum.meter_breaks += joined.breaks;
         sum.meter_rollovers += joined.rollovers;
-        self.counter = Some((last, joined.last));
+        (self.counter, self.is_bare) = (Some((last, joined.last)), false);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What quarters of an hour come to is what their readings say, however they are kept and put together.
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 use ccms_block::{
-    BlockError, Daily, Ledger, QUARTER_S, Quarter, Sum, Tally, Value, decode_daily, decode_ledger, decode_measured,
-    encode_daily, encode_quarters, quarter_of, quarters,
+    BlockError, COUNTER_KEPT_DAYS, Daily, Ledger, QUARTER_S, Quarter, Sum, Tally, Value, decode_daily, decode_ledger,
+    decode_measured, encode_daily, encode_quarters, quarter_of, quarters,
 };
 use ccms_core::ids::{DeviceNo, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
@@ -133,6 +133,34 @@ proptest! {
         early.iter().for_each(|q| afresh.0.skip(q));
         late.iter().for_each(|q| afresh.0.add(q, &mut afresh.1));
         prop_assert_eq!(afresh.1, second);
+    }
+
+    /// Whoever begins on any day, and has read of what was before what it should, goes on as one who began at the beginning.
+    #[test]
+    fn it_is_all_the_same_where_one_begins(days in prop::collection::vec((0_u8..3, 0_i64..100), 1..40), start in 0_usize..40) {
+        let mut wh = 0;
+        let days: Vec<Vec<Ledger>> = days.iter().enumerate().map(|(n, (what, by))| {
+            wh += by;
+            let reading = Reading { energy_wh: (*what == 2).then_some(wh), ..Reading::default() };
+            let row = |s: i64| row(n as i64 * 86_400_000 + s * 1000, reading.clone());
+            if *what == 0 { Vec::new() } else { ledgers(&quarters(&[row(30_000), row(50_000)], END_OF_TIME)) }
+        }).collect();
+        let start = start % days.len();
+        let (mut from_the_beginning, mut afresh) = (Tally::default(), Tally::default());
+        days[..start].iter().flatten().for_each(|q| from_the_beginning.skip(q));
+        if let Some(last) = days[..start].iter().rfind(|day| !day.is_empty()) {
+            last.iter().for_each(|q| afresh.skip(q));
+        }
+        if afresh.lacks_counter() {
+            afresh = Tally::default();
+            days[start.saturating_sub(COUNTER_KEPT_DAYS.into())..start].iter().flatten().for_each(|q| afresh.skip(q));
+        }
+        for (n, day) in days.iter().enumerate().skip(start) {
+            let (mut expected, mut sum) = (Sum::default(), Sum::default());
+            day.iter().for_each(|q| from_the_beginning.add(q, &mut expected));
+            day.iter().for_each(|q| afresh.add(q, &mut sum));
+            prop_assert_eq!(sum, expected, "from day {} on, day {}", start, n);
+        }
     }
 
     /// Days of three lights, of which some readings reach over midnight: put together by quarters or by days they come to the same.

@@ -1,11 +1,11 @@
 //! What quarters of an hour and days of one light came to. Days that are sealed are kept summed up; where the log still has something of
 //! a day, that day is worked out from its readings. Stretches are whole: one that begins before `to` reaches to its end.
-use ccms_block::{Ledger, Measured, Quarter, Sum, Tally, Value};
+use ccms_block::{COUNTER_KEPT_DAYS, Ledger, Measured, Quarter, Sum, Tally, Value};
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::{Day, ReadingRow, RolledDay, StoreError, StoreResult};
 
-use super::{Cut, DAY_MS, FETCHED_ROWS};
+use super::{Cut, DAY_MS, FETCHED_ROWS, FLOOR, is_suspect};
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
 use crate::permission::MayView;
@@ -116,14 +116,27 @@ impl Ccms {
         Ok(summaries.iter().rev().map(Building::summary).collect())
     }
 
-    /// Quarters of `low <= time < until` in their order, and at least the last one before them, if there is one.
+    /// Quarters of `low <= time < until` in their order, and as much before them as they hang together with.
     async fn quarters(&self, no: LightNo, (low, until): (UtcMillis, UtcMillis)) -> Result<Vec<Quarter>, ServiceError> {
-        let (first, last) = (Day(Day::of(low).0 - 1), Day::of(UtcMillis(until.0 - 1)));
-        let hot = self.store().readings(no, first.begins(), last.ends(), FETCHED_ROWS).await?;
+        let quarters = self.quarters_since(no, Day(Day::of(low).0 - 1), until).await?;
+        let before = || quarters.iter().map(|q| &q.ledger).take_while(|l| l.begins < low);
+        let Some(last) = before().last().map(|l| Day::of(l.begins)) else { return Ok(quarters) };
+        if before().any(|l| Day::of(l.begins) == last && l.meter.is_some()) {
+            return Ok(quarters);
+        }
+        self.quarters_since(no, Day(Day::of(low).0 - i32::from(COUNTER_KEPT_DAYS)), until).await
+    }
+
+    /// Quarters from a day on, and those of the last day before it, if there is one.
+    async fn quarters_since(&self, no: LightNo, first: Day, until: UtcMillis) -> Result<Vec<Quarter>, ServiceError> {
+        let last = Day::of(UtcMillis(until.0 - 1));
+        let hot = self.store().readings(no, FLOOR, last.ends(), FETCHED_ROWS).await?;
         let full = hot.len() == FETCHED_ROWS as usize;
         let oldest = hot.last().filter(|_| full).map(|row| Day::of(row.reading.reported_at));
-        let mut days: Vec<Day> = hot.iter().map(|row| Day::of(row.reading.reported_at)).collect();
+        let believed = hot.iter().filter(|row| !is_suspect(row));
+        let mut days: Vec<Day> = believed.map(|row| Day::of(row.reading.reported_at)).collect();
         days.dedup();
+        days.truncate(1 + days.partition_point(|day| *day >= first));
         // A full answer says nothing of what is older.
         days.extend(oldest.into_iter().flat_map(|oldest| (first.0..oldest.0).rev().map(Day)));
 

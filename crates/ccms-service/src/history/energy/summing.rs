@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use ccms_block::{Ledger, Sum, Tally};
+use ccms_block::{COUNTER_KEPT_DAYS, Ledger, Sum, Tally};
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::{DailyPart, Day, LedgerDay, StoreError, StoreResult, part_of};
@@ -89,10 +89,11 @@ impl Ccms {
         }
         let (none, mut from_ledgers) = (BTreeSet::new(), 0);
         for (part, lights) in parts {
-            let many = are_many(lights.len(), groups.there.get(&part).copied().unwrap_or(0));
+            let there = groups.there.get(&part).copied().unwrap_or(0);
+            let many = are_many(lights.len(), there);
             summing.begin(&lights);
             let whole = if many { &whole } else { &none };
-            summing = self.go_through(summing, part, whole, &mut from_ledgers).await?;
+            summing = self.go_through(summing, (part, there), whole, &mut from_ledgers).await?;
         }
         Ok(summing.totals)
     }
@@ -101,23 +102,22 @@ impl Ccms {
     async fn go_through(
         &self,
         mut summing: Summing,
-        part: u32,
+        (part, there): (u32, u32),
         whole: &BTreeSet<Day>,
         from_ledgers: &mut u64,
     ) -> Result<Summing, ServiceError> {
         let Some((first, last)) = summing.days() else { return Ok(summing) };
         let numbers: Vec<LightNo> = summing.lights.iter().map(|light| light.no).collect();
         // Of most lights the last that was before is the day before.
-        if !whole.is_empty()
-            && let Some(eve) = self.store().daily(part, Day(first.0 - 1), Day(first.0 - 1)).await?.pop()
-        {
+        if !whole.is_empty() {
+            let eve = self.store().daily(part, Day(first.0 - 1), Day(first.0 - 1)).await?;
             summing = summing.goes_on(move |s| s.skip_whole(&eve)).await?;
         }
-        let new: Vec<LightNo> = summing.lights.iter().filter(|l| l.tally.is_new()).map(|l| l.no).collect();
-        for lights in runs(new.into_iter(), LIGHT_DAYS_AT_ONCE) {
+        for lights in runs(summing.that(Tally::is_new), LIGHT_DAYS_AT_ONCE) {
             let before = self.store().ledgers_before(lights, first).await?;
             summing = summing.goes_on(move |s| s.skip(&before)).await?;
         }
+        summing = self.look_for_counters(summing, (part, there), first, from_ledgers).await?;
         let mut from = first;
         while from <= last {
             let until = Day(last.0.min(from.0 + DAYS_AT_ONCE - 1));
@@ -136,10 +136,7 @@ impl Ccms {
                 };
                 let days = (until.0 - from.0 + 1).unsigned_abs();
                 for lights in runs(numbers.iter().copied(), (LIGHT_DAYS_AT_ONCE / days).max(1)) {
-                    *from_ledgers += u64::from(days) * u64::from(lights.1.0 - lights.0.0);
-                    if *from_ledgers > LEDGERS_MAX {
-                        return Err(not_yet());
-                    }
+                    spend(from_ledgers, lights, days)?;
                     let within = self.store().ledgers(lights, from, until).await?;
                     summing = summing.goes_on(move |s| s.add(&within)).await?;
                 }
@@ -149,6 +146,42 @@ impl Ccms {
         summing.end();
         Ok(summing)
     }
+
+    /// Of lights whose last day before the first has no counter, the days before that which may have one.
+    async fn look_for_counters(
+        &self,
+        mut summing: Summing,
+        (part, there): (u32, u32),
+        first: Day,
+        from_ledgers: &mut u64,
+    ) -> Result<Summing, ServiceError> {
+        let bare: Vec<LightNo> = summing.that(Tally::lacks_counter).collect();
+        if bare.is_empty() {
+            return Ok(summing);
+        }
+        let days = u32::from(COUNTER_KEPT_DAYS);
+        let (from, until) = (Day(first.0 - i32::from(COUNTER_KEPT_DAYS)), Day(first.0 - 1));
+        summing.lights.iter_mut().filter(|l| l.tally.lacks_counter()).for_each(|l| l.tally = Tally::default());
+        if are_many(bare.len(), there) {
+            let kept = self.store().daily(part, from, until).await?;
+            // A day that is not among them may be in the ledgers alone.
+            if kept.len() == days as usize {
+                return Ok(summing.goes_on(move |s| s.skip_whole(&kept)).await?);
+            }
+        }
+        for lights in runs(bare.into_iter(), LIGHT_DAYS_AT_ONCE / days) {
+            spend(from_ledgers, lights, days)?;
+            let before = self.store().ledgers(lights, from, until).await?;
+            summing = summing.goes_on(move |s| s.skip(&before)).await?;
+        }
+        Ok(summing)
+    }
+}
+
+/// Counts what is read from ledgers.
+fn spend(from_ledgers: &mut u64, lights: (LightNo, LightNo), days: u32) -> Result<(), ServiceError> {
+    *from_ledgers += u64::from(days) * u64::from(lights.1.0 - lights.0.0);
+    if *from_ledgers > LEDGERS_MAX { Err(not_yet()) } else { Ok(()) }
 }
 
 fn not_yet() -> ServiceError {
@@ -198,18 +231,25 @@ impl Summing {
         working.await.map_err(StoreError::unavailable)?
     }
 
-    /// What was before: of each light the last day, in whichever form.
+    /// The lights of which this is so, by number.
+    fn that(&self, is: impl Fn(&Tally) -> bool) -> impl Iterator<Item = LightNo> {
+        self.lights.iter().filter(move |light| is(&light.tally)).map(|light| light.no)
+    }
+
+    /// What was before, in whichever form, of lights of which it is not known yet; a run of lights has others among it.
     fn skip(&mut self, days: &[LedgerDay]) -> StoreResult<()> {
-        // A run of lights has some among it whose last day is known already.
-        let known: BTreeSet<LightNo> = self.lights.iter().filter(|l| !l.tally.is_new()).map(|l| l.no).collect();
-        let days: Vec<LedgerDay> = days.iter().filter(|day| !known.contains(&day.light_no)).cloned().collect();
+        let new: BTreeSet<LightNo> = self.that(Tally::is_new).collect();
+        let days: Vec<LedgerDay> = days.iter().filter(|day| new.contains(&day.light_no)).cloned().collect();
         self.each(&days, |light, quarter, _, _| light.tally.skip(&quarter))
     }
 
-    fn skip_whole(&mut self, daily: &DailyPart) -> StoreResult<()> {
-        for (no, day) in daily_of(daily)? {
-            if let Ok(at) = self.lights.binary_search_by_key(&no, |light| light.no) {
-                self.lights[at].tally.add_day(&day, &mut Sum::default());
+    fn skip_whole(&mut self, days: &[DailyPart]) -> StoreResult<()> {
+        let new: BTreeSet<LightNo> = self.that(Tally::is_new).collect();
+        for daily in days {
+            for (no, day) in daily_of(daily)?.into_iter().filter(|(no, _)| new.contains(no)) {
+                if let Ok(at) = self.lights.binary_search_by_key(&no, |light| light.no) {
+                    self.lights[at].tally.add_day(&day, &mut Sum::default());
+                }
             }
         }
         Ok(())
