@@ -61,31 +61,29 @@ impl Ccms {
         limit: usize,
     ) -> Result<(Vec<Summary>, Option<UtcMillis>), ServiceError> {
         let no = self.light_no(by, id).ok_or(ServiceError::NotFound)?;
-        let Some((start, mut end)) = self.believable(window) else { return Ok((Vec::new(), None)) };
+        let Some((start, end)) = self.believable(window) else { return Ok((Vec::new(), None)) };
         let wide_ms = match cut {
             Cut::QuarterHour => QUARTER_MS,
             Cut::Day => DAY_MS,
             Cut::Month => MONTH_MS,
         };
-        let reach_ms = DAYS_MAX * DAY_MS;
-        let far = UtcMillis(end.0 - reach_ms);
+        let lowest = start.max(UtcMillis(end.0 - DAYS_MAX * DAY_MS));
+        let (mut summaries, mut low) = (Vec::new(), end);
         // As much as fills a page; where nothing is, further on.
-        loop {
-            let low = start.max(UtcMillis(end.0 - reach_ms.min(wide_ms.saturating_mul(limit as i64))));
-            let low = self.inner().city_time.around(low, cut).0;
-            let mut summaries = self.summed(no, (low, end), cut).await?;
-            if summaries.is_empty() && low > start.max(far) {
-                end = low;
-                continue;
+        for (from, to) in looks((lowest, end), wide_ms.saturating_mul(limit as i64)) {
+            low = self.inner().city_time.around(from, cut).0;
+            summaries = self.summed(no, (low, to), cut).await?;
+            if !summaries.is_empty() {
+                break;
             }
-            let more = summaries.len() > limit;
-            summaries.truncate(limit);
-            let next = match summaries.last() {
-                Some(last) if more => Some(last.from),
-                _ => Some(low).filter(|low| *low > start),
-            };
-            return Ok((summaries, next));
         }
+        let more = summaries.len() > limit;
+        summaries.truncate(limit);
+        let next = match summaries.last() {
+            Some(last) if more => Some(last.from),
+            _ => Some(low).filter(|low| *low > start),
+        };
+        Ok((summaries, next))
     }
 
     /// The stretches of `low <= beginning < end` that have a reading, newest first.
@@ -154,6 +152,17 @@ impl Ccms {
         quarters.retain(|q| q.ledger.begins < until);
         Ok(quarters)
     }
+}
+
+/// Stretches from the newest to the oldest, the first one so long and each further one twice as long as the one before: whoever finds nothing
+/// in years has looked a dozen times.
+fn looks((start, end): (UtcMillis, UtcMillis), first_ms: i64) -> impl Iterator<Item = (UtcMillis, UtcMillis)> {
+    let (mut to, mut long_ms) = (end, first_ms.max(1));
+    std::iter::from_fn(move || {
+        let look = (start.max(UtcMillis(to.0.saturating_sub(long_ms))), to);
+        (to, long_ms) = (look.0, long_ms.saturating_mul(2));
+        (look.0 < look.1).then_some(look)
+    })
 }
 
 async fn unroll(days: Vec<RolledDay>) -> StoreResult<Vec<Quarter>> {
@@ -240,4 +249,20 @@ impl Building {
 pub(super) fn coverage(covered_s: u64, (from, to): (UtcMillis, UtcMillis)) -> f64 {
     let seconds = to.since(from).max(1000) as f64 / 1000.0;
     (covered_s as f64 / seconds).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_light_is_given_up_soon() {
+        let (start, end) = (UtcMillis(1_000), UtcMillis(1_000 + DAYS_MAX * DAY_MS));
+        let all: Vec<_> = looks((start, end), QUARTER_MS).collect();
+        assert_eq!(all.len(), 16, "of 38,400 quarters of an hour");
+        assert_eq!((all[0].1, all[15].0), (end, start));
+        assert!(all.windows(2).all(|pair| pair[0].0 == pair[1].1), "without a hole");
+        assert_eq!(looks((start, end), i64::MAX).collect::<Vec<_>>(), [(start, end)]);
+        assert_eq!(looks((start, start), QUARTER_MS).count(), 0);
+    }
 }
