@@ -99,7 +99,7 @@ pub async fn measure(smoke: bool) -> anyhow::Result<()> {
         for back in 0..(size.asked as i64 / 25).max(1) {
             let to = UtcMillis(end.0 - back * 20 * DAY_MS);
             let window = (UtcMillis(to.0 - 28 * DAY_MS), to);
-            let query = EnergyQuery { grouping, only: None, cut, window, skip: 0, limit: 10_000 };
+            let query = EnergyQuery { grouping, only: None, cut, window, after: None, limit: 10_000 };
             let started = watch();
             let page = ccms.energy(may, query).await.map_err(refused)?;
             took.push(started.elapsed());

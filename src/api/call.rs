@@ -151,6 +151,33 @@ impl<'de, const N: usize> Deserialize<'de> for Cursor<N> {
     }
 }
 
+/// A cursor among names, which may come and go between two pages: a number, and the name behind which to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameCursor(pub i64, pub Option<String>);
+
+impl NameCursor {
+    pub fn text(&self) -> String {
+        let name = self.1.as_ref().map_or(String::new(), |name| format!(".{name}"));
+        URL_SAFE_NO_PAD.encode(format!("{}{name}", self.0))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (number, name) = match plain.split_once('.') {
+            Some((number, name)) => (number, Some(name.to_owned())),
+            None => (plain.as_str(), None),
+        };
+        Some(Self(number.parse().ok()?, name))
+    }
+}
+
+impl<'de> Deserialize<'de> for NameCursor {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("cursor is the next_cursor of an earlier answer"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +189,13 @@ mod tests {
         assert_eq!(Cursor::<1>::parse(&cursor.text()), None);
         for text in ["", "x", "MQ==", "%", "MS4y.5"] {
             assert_eq!(Cursor::<1>::parse(text), None, "{text}");
+        }
+        for name in [None, Some(""), Some("Ward 7.b"), Some("करोल बाग़")] {
+            let cursor = NameCursor(-5, name.map(str::to_owned));
+            assert_eq!(NameCursor::parse(&cursor.text()), Some(cursor));
+        }
+        for text in ["", "x", "LjU", "%"] {
+            assert_eq!(NameCursor::parse(text), None, "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use ccms_service::history::Cut;
 use ccms_service::history::energy::{EnergyQuery, EnergyUsed, Grouping};
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, Cursor, Limit, json};
+use super::call::{Call, Limit, NameCursor, json};
 use super::problem::Problem;
 use super::readings::{Instant, thousandths};
 
@@ -22,7 +22,7 @@ struct Wish {
     #[serde(default)]
     group: Group,
     name: Option<String>,
-    cursor: Option<Cursor<2>>,
+    cursor: Option<NameCursor>,
     #[serde(default)]
     limit: Limit,
 }
@@ -84,9 +84,9 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     if from >= to {
         return Err(Problem::malformed("from has to be before to."));
     }
-    let (to, skip) = match wish.cursor {
-        Some(Cursor([at, skip])) => (to.min(UtcMillis(at)), usize::try_from(skip).unwrap_or(0)),
-        None => (to, 0),
+    let (to, after) = match wish.cursor {
+        Some(NameCursor(at, name)) => (to.min(UtcMillis(at)), name),
+        None => (to, None),
     };
     let query = EnergyQuery {
         grouping: match wish.group {
@@ -99,11 +99,11 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         only: wish.name.as_deref(),
         cut,
         window: (from, to),
-        skip,
+        after: after.as_deref(),
         limit: wish.limit.0,
     };
     let page = call.ccms().energy(may, query).await?;
-    let next_cursor = page.next.map(|(at, skip)| Cursor([at.0, i64::try_from(skip).unwrap_or(0)]).text());
+    let next_cursor = page.next.map(|(at, after)| NameCursor(at.0, after).text());
     let items = page.used.iter().map(Item::of).collect();
     Ok(json(StatusCode::OK, &Answer { items, next_cursor, complete_until: page.complete_until }))
 }

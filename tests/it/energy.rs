@@ -156,6 +156,26 @@ on_both! {
         }
     }
 
+    /// A ward that comes up between two pages takes no other's place.
+    async fn a_page_goes_on_behind_a_name(engine) {
+        let (city, admin, devices) = city_of_three(engine).await;
+        city.waits(3_601);
+        city.ccms.seal().await.unwrap();
+        let page = async |cursor: Option<&Value>| {
+            let cursor = cursor.map_or(String::new(), |c| format!("&cursor={}", c.as_str().unwrap()));
+            let page = admin.gets(&format!("energy?resolution=day&group=ward&limit=1&from=2025-12-15T18:30:00Z&to=2025-12-17T12:00:00Z{cursor}")).await.done(200);
+            (page["items"][0]["name"].as_str().unwrap().to_owned(), page["items"][0]["from"].clone(), page["next_cursor"].clone())
+        };
+        let (first, newest, cursor) = page(None).await;
+        assert_eq!(first, "East");
+        curates(&admin, "SL002", "Centre", "z1").await;
+        let (second, of, cursor) = page(Some(&cursor)).await;
+        assert_eq!((second.as_str(), of), ("West", newest.clone()), "not East again");
+        let (third, older, _) = page(Some(&cursor)).await;
+        assert!(third == "Centre" && older != newest, "{third} {older}");
+        drop(devices);
+    }
+
     /// What is kept of whole days takes the place of their quarters of an hour, and never says anything else.
     async fn whole_days_are_summed_from_what_is_kept_of_them(engine) {
         let (city, admin, devices) = city_of_three(engine).await;

@@ -44,8 +44,8 @@ pub struct EnergyQuery<'a> {
     pub cut: Cut,
     /// Stretches that touch `from <= time < to`.
     pub window: (UtcMillis, UtcMillis),
-    /// Groups of the newest stretch that were on the page before.
-    pub skip: usize,
+    /// Of the newest stretch only groups behind this name: the last one of the page before.
+    pub after: Option<&'a str>,
     pub limit: usize,
 }
 
@@ -72,8 +72,8 @@ pub struct EnergyUsed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnergyPage {
     pub used: Vec<EnergyUsed>,
-    /// Where to go on: `to` of the window, and what to skip.
-    pub next: Option<(UtcMillis, usize)>,
+    /// Where to go on: `to` of the window, and behind which name.
+    pub next: Option<(UtcMillis, Option<String>)>,
     /// Sums are whole up to here. What is newer is summed within two hours.
     pub complete_until: UtcMillis,
 }
@@ -113,20 +113,24 @@ impl Ccms {
         let asked = Asked {
             groups: &groups.names.iter().map(|(_, lights)| *lights).collect::<Vec<_>>(),
             many: groups.are_many(),
-            skip: query.skip,
+            skip: query.after.map_or(0, |after| groups.names.partition_point(|(name, _)| name.as_str() <= after)),
             limit: query.limit,
             newest: around(UtcMillis(window.1.0 - 1)),
             start: window.0,
         };
         let Plan { stretches, groups: of_newest, more } = asked.plan(|(from, _)| around(UtcMillis(from.0 - 1)))?;
         let wanted = if stretches.len() == 1 { of_newest.clone() } else { 0..groups.names.len() };
+        // A moment inside a stretch stands for it, and a name for those up to it.
+        let within = |stretch: Stretch, next: usize| {
+            let name = next.checked_sub(1).map(|last| groups.names[last].0.clone());
+            (UtcMillis(stretch.0.0 + 1), name)
+        };
         let sums = self.summed_up(&groups, wanted, &stretches).await?;
         for (at, &(from, to)) in stretches.iter().enumerate() {
             let range = if at == 0 { of_newest.clone() } else { 0..groups.names.len() };
             for group in range {
                 if page.used.len() == query.limit {
-                    // A moment inside the stretch stands for it.
-                    page.next = Some((UtcMillis(from.0 + 1), group));
+                    page.next = Some(within((from, to), group));
                     return Ok(page);
                 }
                 let (name, lights) = &groups.names[group];
@@ -134,8 +138,8 @@ impl Ccms {
             }
         }
         page.next = match stretches.first() {
-            Some(newest) if of_newest.end < groups.names.len() => Some((UtcMillis(newest.0.0 + 1), of_newest.end)),
-            _ => stretches.last().filter(|_| more).map(|last| (last.0, 0)),
+            Some(newest) if of_newest.end < groups.names.len() => Some(within(*newest, of_newest.end)),
+            _ => stretches.last().filter(|_| more).map(|last| (last.0, None)),
         };
         Ok(page)
     }

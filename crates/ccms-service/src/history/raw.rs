@@ -65,16 +65,15 @@ impl Ccms {
                 self.past(s.light, (s.low, s.end), ask).await?
             };
             let full = rows.len() == ask as usize;
-            let time = |row: &ReadingRow| if suspect { row.received_at } else { row.reading.reported_at };
             // The oldest moment of a full answer may have more readings than are in it; it is left for the next page, unless
             // it is all there is.
-            let oldest = rows.last().map(time).filter(|_| full);
-            let one_moment = rows.first().map(time) == oldest;
+            let oldest = rows.last().map(stands_at).filter(|_| full);
+            let one_moment = rows.first().map(stands_at) == oldest;
             let mut page: Vec<ReadingRow> =
                 rows.into_iter().filter(|r| is_suspect(r) == suspect && Place::of(r) < s.after).collect();
             let cut = oldest.map(|at| if one_moment { at } else { UtcMillis(at.0 + 1) });
             if let Some(cut) = cut {
-                page.retain(|r| time(r) >= cut);
+                page.retain(|r| stands_at(r) >= cut);
             }
             if cut.is_none() || ask >= FETCHED_ROWS || (page.len() > s.limit && !one_moment) {
                 return Ok((page, cut));
@@ -86,8 +85,7 @@ impl Ccms {
 
 impl Place {
     fn of(row: &ReadingRow) -> Self {
-        let (at, reported_at) = (row.reading.ordering_time(row.received_at), row.reading.reported_at);
-        Self { at, reported_at, dedupe: row.dedupe }
+        Self { at: stands_at(row), reported_at: row.reading.reported_at, dedupe: row.dedupe }
     }
 
     /// Before everything of this moment, so that a page goes on with what is older than it.
@@ -104,4 +102,32 @@ struct Stretch {
     end: UtcMillis,
     after: Place,
     limit: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use ccms_core::ids::DeviceNo;
+    use ccms_core::reading::{Reading, ReadingFlags};
+
+    use super::*;
+
+    /// Fetched, cut and placed by one time.
+    #[test]
+    fn a_reading_is_placed_where_it_stands() {
+        let at = |flag: Option<ReadingFlags>| {
+            let mut reading = Reading { reported_at: UtcMillis(5_000), ..Reading::default() };
+            flag.into_iter().for_each(|flag| reading.flags.set(flag));
+            let row = ReadingRow {
+                light_no: LightNo(1),
+                device_no: DeviceNo(1),
+                received_at: UtcMillis(7_000),
+                dedupe: 3,
+                reading,
+            };
+            assert_eq!(Place::of(&row).at, stands_at(&row));
+            Place::of(&row).at.0
+        };
+        assert_eq!((at(None), at(Some(ReadingFlags::CLOCK_MISSING))), (5_000, 5_000));
+        assert_eq!(at(Some(ReadingFlags::CLOCK_SUSPECT)), 7_000);
+    }
 }

@@ -69,7 +69,7 @@ impl Account {
             account.days.extend(summaries(life, may(), &id, window, Cut::Day).await);
         }
         for (grouping, cut) in [(Grouping::City, Cut::Day), (Grouping::Light, Cut::Month)] {
-            let query = EnergyQuery { grouping, only: None, cut, window, skip: 0, limit: 500 };
+            let query = EnergyQuery { grouping, only: None, cut, window, after: None, limit: 500 };
             let page = life.ccms.energy(may(), query).await.expect("sums");
             assert_eq!(page.next, None);
             account.energy.extend(page.used);
