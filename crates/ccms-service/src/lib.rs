@@ -32,8 +32,10 @@
 //! - `sun`         when the city's lamps turn
 //! - `together`    several processes on one database: each follows the others, one runs the background jobs
 //! - `told`        steps of commands and alerts, for other systems that watch
+//! - `ahead`       reading a long table while what was read is put into memory, for a start
 //! - `tasks`       what runs in the background: sweep, expiry, feed, checkpoint
 mod acks;
+mod ahead;
 mod alerts;
 pub mod api_keys;
 mod approval;

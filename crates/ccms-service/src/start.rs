@@ -3,13 +3,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use ccms_core::ids::LightNo;
-use ccms_store::{DeviceState, DynStore, LogPosition, ReadingRow, StoreError, StoreResult};
+use ccms_core::ids::{DeviceNo, LightNo};
+use ccms_store::{DeviceRecord, DeviceState, DynStore, LightRecord, LogPosition, ReadingRow, StoreError, StoreResult};
 use governor::clock::MonotonicClock;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ahead::{Ahead, PAGE_ROWS};
 use crate::api_keys::RecentKeys;
 use crate::approval::Strangers;
 use crate::attempts::Attempts;
@@ -31,9 +32,6 @@ use crate::sun::{CityTime, UnknownTimezone};
 use crate::tasks;
 use crate::together::{self, Together};
 use crate::waiting::Waiting;
-
-/// Log rows read in one go at start.
-const REPLAY_PAGE_ROWS: u32 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -141,30 +139,33 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     let mut state = State::default();
     // All at once, each on a task of its own: they are as long as the fleet, and most of the time of a start. What has come is put
     // into memory while the next is still read.
-    let devices = aside(store, |store| async move { store.devices().await });
-    let lights = aside(store, |store| async move { store.lights().await });
+    let any = |store: DynStore, after| async move { store.devices_after(after, None, PAGE_ROWS).await };
+    let devices = Ahead::of(store, DeviceNo(0), |d: &DeviceRecord| d.no, any);
+    let lights = |store: DynStore, after| async move { store.lights_after(after, PAGE_ROWS).await };
+    let lights = Ahead::of(store, LightNo(0), |l: &LightRecord| l.no, lights);
     let states = aside(store, |store| async move { store.checkpoint().await });
     // Who merely asked to be let in has no place in memory: anybody can ask, and what asked in vain is forgotten again.
-    let (pending, known): (Vec<_>, Vec<_>) = devices.await?.into_iter().partition(|d| d.state == DeviceState::Pending);
-    known.into_iter().for_each(|d| state.put_device(d));
-    lights.await?.into_iter().for_each(|l| state.put_light(l));
+    let mut pending = 0_u32;
+    devices
+        .each(|device| match device.state {
+            DeviceState::Pending => pending = pending.saturating_add(1),
+            _ => state.put_device(device),
+        })
+        .await?;
+    lights.each(|light| state.put_light(light)).await?;
     let (saved, rows) = states.await?;
     let mut position = saved;
     let key = |row: &ReadingRow| (row.reading.reported_at, row.dedupe, row.received_at);
     let restored: HashMap<LightNo, _> =
         rows.iter().filter_map(|row| Some((row.light_no, key(row.latest.as_ref()?)))).collect();
     rows.into_iter().for_each(|row| state.restore(row));
-    loop {
-        let page = store.log_after(position, REPLAY_PAGE_ROWS).await?;
-        let Some((last, _)) = page.last() else { break };
-        position = *last;
-        for (_, row) in &page {
-            state.replay(row, restored.get(&row.light_no) == Some(&key(row)));
-        }
-        if page.len() < REPLAY_PAGE_ROWS as usize {
-            break;
-        }
-    }
+    let log = |store: DynStore, after| async move { store.log_after(after, PAGE_ROWS).await };
+    Ahead::of(store, saved, |(at, _): &(LogPosition, ReadingRow)| *at, log)
+        .each(|(at, row)| {
+            position = at;
+            state.replay(&row, restored.get(&row.light_no) == Some(&key(&row)));
+        })
+        .await?;
     store.live_commands().await?.into_iter().for_each(|c| state.put_command(c));
     let now = clock.now();
     state.contacts_are_told();
@@ -177,7 +178,7 @@ async fn rebuild(store: &DynStore, clock: &Clock) -> StoreResult<Rebuilt> {
     // From here on somebody looks when a device was silent too long.
     state.drifted(now);
     state.take_touched();
-    Ok(Rebuilt { state, saved, position, pending: u32::try_from(pending.len()).unwrap_or(u32::MAX) })
+    Ok(Rebuilt { state, saved, position, pending })
 }
 
 /// Reads on a task of its own; the answer is waited for later.
