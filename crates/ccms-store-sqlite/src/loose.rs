@@ -1,5 +1,5 @@
-//! The table `loose_readings`: rows of one reading each. Those whose clock is suspect are here for good, and what an earlier
-//! release wrote until it is sealed. Both are few, and both share their positions with the batches.
+//! The table `loose_readings`: rows of one reading each. Those whose clock is suspect are here until they are deleted, and what an
+//! earlier release wrote until it is sealed. Both are few, and both share their positions with the batches.
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
