@@ -63,6 +63,8 @@ mod uploads;
 /// A handle to one database. Its methods are those of [`Store`].
 pub struct PostgresStore {
     pool: PgPool,
+    /// One connection for readings that come in: what people ask may keep all others busy.
+    intake: PgPool,
     /// For connections beside the pool.
     options: PgConnectOptions,
     /// This handle among all on the database; also the name of its connections.
@@ -121,6 +123,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
+        self.intake.close().await;
         self.pool.close().await;
     }
 
