@@ -36,7 +36,7 @@ pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreRes
     let mut certain = store.log.turn.lock().await;
     for _ in 0..ATTEMPTS {
         if !std::mem::replace(&mut *certain, false) {
-            log::catch_up(store).await?;
+            log::catch_up(store, &store.intake).await?;
         }
         let doubtful = Doubtful::among(rows, &store.log.heads());
         let known = if doubtful.is_none() { HashSet::new() } else { doubtful.look_up(store).await? };
@@ -151,7 +151,7 @@ impl<'a> Doubtful<'a> {
     /// The keys of what is there, among others of their lights.
     async fn look_up(&self, store: &SqliteStore) -> StoreResult<HashSet<Key>> {
         let mut known = HashSet::new();
-        let mut connection = store.readers.acquire().await.map_err(failed)?;
+        let mut connection = store.intake.acquire().await.map_err(failed)?;
         for (light, (earliest, head)) in &self.walks {
             // Where the way is lost nothing more is known: to search the whole log would hold up everybody.
             chain::walk(&mut connection, *light, *head, |linked| {

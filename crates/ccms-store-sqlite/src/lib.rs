@@ -70,6 +70,8 @@ mod uploads;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// One connection for what has to be read before readings are stored: what people ask may keep all others busy.
+    intake: SqlitePool,
     log: log::Log,
 }
 
@@ -111,6 +113,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         // The readers first: the last connection to close folds the journal back into the file.
         self.readers.close().await;
+        self.intake.close().await;
         self.writer.close().await;
     }
 

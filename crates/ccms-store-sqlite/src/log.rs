@@ -5,7 +5,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_store::StoreResult;
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::heads::{Heads, SavedPage};
 use crate::{SqliteStore, batches, failed};
@@ -73,10 +73,10 @@ pub(crate) async fn end(connection: &mut SqliteConnection) -> StoreResult<i64> {
     .map_err(failed)
 }
 
-/// Brings memory up to what is on disk.
-pub(crate) async fn catch_up(store: &SqliteStore) -> StoreResult<()> {
-    store.log.loaded.get_or_try_init(|| load(store)).await?;
-    let mut tx = store.readers.begin().await.map_err(failed)?;
+/// Brings memory up to what is on disk, read by a connection of these.
+pub(crate) async fn catch_up(store: &SqliteStore, readers: &SqlitePool) -> StoreResult<()> {
+    store.log.loaded.get_or_try_init(|| load(store, readers)).await?;
+    let mut tx = readers.begin().await.map_err(failed)?;
     let end = end(&mut tx).await?;
     let mut at = store.log.heads().end;
     if at >= end {
@@ -101,8 +101,8 @@ pub(crate) async fn catch_up(store: &SqliteStore) -> StoreResult<()> {
     Ok(())
 }
 
-async fn load(store: &SqliteStore) -> StoreResult<()> {
-    let mut tx = store.readers.begin().await.map_err(failed)?;
+async fn load(store: &SqliteStore, readers: &SqlitePool) -> StoreResult<()> {
+    let mut tx = readers.begin().await.map_err(failed)?;
     let at = sqlx::query_scalar!("SELECT heads_at FROM log_end").fetch_one(&mut *tx).await.map_err(failed)?;
     let saved = sqlx::query_scalar!("SELECT log_position FROM checkpoint").fetch_one(&mut *tx).await.map_err(failed)?;
     let pages = sqlx::query!("SELECT page, body FROM log_heads").fetch_all(&mut *tx).await.map_err(failed)?;
