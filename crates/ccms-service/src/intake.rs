@@ -1,8 +1,9 @@
 //! Intake: one bounded queue whose single writer commits a batch and only then wakes the requests that wait for it. Under
 //! load batches grow by themselves: what arrives during one commit is the next batch. Batches end with a number of readings: after
 //! an outage each request brings thousands, and the first is not to wait for the last.
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use ccms_core::ids::CommandId;
 use ccms_store::{DynStore, LogPosition, ReadingRow, StoreResult};
@@ -15,6 +16,9 @@ use crate::together::after_own;
 
 /// Readings that may wait, for each request that may: most requests bring one, a sync up to 2,000.
 const ROWS_PER_REQUEST: usize = 16;
+
+/// Devices have given up long before a request waits so long for its commit: then the server is not ready.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// What became of one request's readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +44,7 @@ struct Job {
     /// How many of it are in the commit that is under way.
     committing: usize,
     receipt: Receipt,
+    entered: Stopwatch,
     /// Given back with the answer.
     _waiting: Waiting,
     done: oneshot::Sender<Result<Receipt, NotTaken>>,
@@ -71,7 +76,11 @@ pub(crate) struct Intake {
     /// Readings in the queue: a request may bring thousands, and memory holds only so many.
     rows_waiting: Arc<AtomicUsize>,
     rows_max: usize,
+    oldest: Oldest,
 }
+
+/// Since when the request waits that the writer is at; no other waits longer.
+type Oldest = Arc<Mutex<Option<Stopwatch>>>;
 
 /// The queue's other end.
 pub(crate) struct Writer {
@@ -87,13 +96,17 @@ pub(crate) struct Writer {
     pub position: Arc<watch::Sender<LogPosition>>,
 }
 
-pub(crate) struct Jobs(mpsc::Receiver<Job>);
+pub(crate) struct Jobs {
+    queue: mpsc::Receiver<Job>,
+    oldest: Oldest,
+}
 
 impl Intake {
     pub fn new(queue_requests_max: usize) -> (Self, Jobs) {
         let (queue, receiver) = mpsc::channel(queue_requests_max);
         let (rows_waiting, rows_max) = (Arc::default(), queue_requests_max.max(1) * ROWS_PER_REQUEST);
-        (Self { queue, rows_waiting, rows_max }, Jobs(receiver))
+        let oldest = Oldest::default();
+        (Self { queue, rows_waiting, rows_max, oldest: oldest.clone() }, Jobs { queue: receiver, oldest })
     }
 
     /// How full the queue is, by requests or by readings, whichever is fuller.
@@ -109,6 +122,11 @@ impl Intake {
         (max - self.queue.capacity(), max)
     }
 
+    /// How long the request waits that waits longest.
+    pub fn longest_wait(&self) -> Duration {
+        held(&self.oldest).map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Returns when the rows are on disk and the live state has them.
     pub async fn store(&self, rows: Vec<ReadingRow>) -> Result<Receipt, NotTaken> {
         let (done, committed) = oneshot::channel();
@@ -118,7 +136,14 @@ impl Intake {
             return Err(NotTaken::Full);
         }
         self.queue
-            .try_send(Job { rows, committing: 0, receipt: Receipt::default(), done, _waiting: waiting })
+            .try_send(Job {
+                rows,
+                committing: 0,
+                receipt: Receipt::default(),
+                entered: Stopwatch::start(),
+                done,
+                _waiting: waiting,
+            })
             .map_err(|e| match e {
                 mpsc::error::TrySendError::Full(_) => NotTaken::Full,
                 mpsc::error::TrySendError::Closed(_) => NotTaken::Closed,
@@ -127,19 +152,25 @@ impl Intake {
     }
 }
 
+fn held(oldest: &Oldest) -> MutexGuard<'_, Option<Stopwatch>> {
+    oldest.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 impl Writer {
     /// Runs until `stop` is cancelled; then no new request enters, and everything that waits is still committed.
     pub async fn run(mut self, stop: tokio_util::sync::CancellationToken) {
         let mut jobs = Vec::new();
         loop {
             if jobs.is_empty() {
-                if !next_batch(&mut self.queue.0, &stop, &mut jobs, self.batch_rows_max).await {
+                if !next_batch(&mut self.queue.queue, &stop, &mut jobs, self.batch_rows_max).await {
                     return;
                 }
             } else {
                 self.top_up(&mut jobs);
             }
+            *held(&self.queue.oldest) = jobs.first().map(|job| job.entered);
             self.commit(&mut jobs).await;
+            *held(&self.queue.oldest) = None;
         }
     }
 
@@ -147,7 +178,7 @@ impl Writer {
     fn top_up(&mut self, jobs: &mut Vec<Job>) {
         let mut rows: usize = jobs.iter().map(|job| job.rows.len()).sum();
         while rows < self.batch_rows_max
-            && let Ok(job) = self.queue.0.try_recv()
+            && let Ok(job) = self.queue.queue.try_recv()
         {
             rows += job.rows.len();
             jobs.push(job);
@@ -228,7 +259,6 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
-    use std::sync::Mutex;
     use std::task::{Context, Poll, Waker};
 
     use ccms_core::ids::{DeviceNo, LightNo};
@@ -321,10 +351,12 @@ mod tests {
         begun(2).await;
         assert_eq!(told(&mut waiting[0]), Poll::Ready(Ok(Receipt { stored: 3, duplicate: 0 })));
         assert!(told(&mut waiting[1]).is_pending() && told(&mut waiting[2]).is_pending());
+        assert!(intake.longest_wait() > Duration::ZERO);
         store.gate.add_permits(2);
         begun(3).await;
         stop.cancel();
         running.await.unwrap();
+        assert_eq!(intake.longest_wait(), Duration::ZERO);
         let receipts = [1, 2, 3].map(|n| told(&mut waiting[n]));
         let ready = |stored, duplicate| Poll::Ready(Ok(Receipt { stored, duplicate }));
         assert_eq!(receipts, [ready(4, 2), ready(1, 0), ready(1, 0)]);
