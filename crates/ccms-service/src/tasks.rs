@@ -116,6 +116,8 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
                     Some(id) => confirming.confirm_command(&id).await,
                     None => break,
                 },
+        } else {
+            c.gather_contacts();
                 () = confirming.inner().stop.cancelled() => break,
             }
         }

@@ -222,6 +222,9 @@ impl Store for PostgresStore {
         checkpoint::write(self, upto, rows).await
     }
     async fn checkpoint(&self) -> StoreResult<(LogPosition, Vec<CheckpointRow>)> {
+    async fn checkpoint_position(&self) -> StoreResult<LogPosition> {
+        checkpoint::position(self).await
+    }
         checkpoint::read(self).await
     }
 

@@ -208,6 +208,9 @@ impl Store for SqliteStore {
     async fn log_after(&self, after: LogPosition, limit: u32) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
         readings::log_after(self, after, limit).await
     }
+    async fn checkpoint_position(&self) -> StoreResult<LogPosition> {
+        checkpoint::position(self).await
+    }
     async fn write_checkpoint(&self, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
         checkpoint::write(self, upto, rows).await
     }

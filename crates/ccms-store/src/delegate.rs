@@ -69,6 +69,7 @@ macro_rules! delegate_store {
             fn readings(light: LightNo, from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
             fn latest_readings(light: LightNo, limit: u32) -> Vec<ReadingRow>;
             fn log_after(after: LogPosition, limit: u32) -> Vec<(LogPosition, ReadingRow)>;
+            fn checkpoint_position() -> LogPosition;
             fn write_checkpoint(upto: LogPosition, rows: &[CheckpointRow]) -> ();
             fn checkpoint() -> (LogPosition, Vec<CheckpointRow>);
             fn change_commands(changes: &[CommandChange]) -> Vec<bool>;
