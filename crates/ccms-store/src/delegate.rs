@@ -143,6 +143,7 @@ macro_rules! delegate_store {
         Upkeep {
             fn settle() -> ();
             fn engine_findings() -> Vec<String>;
+            fn unused_bytes() -> u64;
             fn schema_version() -> i64;
             fn counts() -> Vec<Count>;
             fn last_position() -> LogPosition;
