@@ -3,11 +3,12 @@
 //! A process whose host vanishes says nothing more, and the database keeps what it holds: in the middle of an append the lock that
 //! every other process' intake waits for. So the database is told with each connection how long it may be silent.
 use std::str::FromStr;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use ccms_store::{StoreError, StoreResult};
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{PostgresStore, failed, sharing};
@@ -50,7 +51,7 @@ impl PostgresStore {
         let pool = connections(CONNECTIONS, &options).await?;
         let intake = connections(1, &options).await?;
         warn_if_not_durable(&pool).await?;
-        Ok(Self { pool, intake, options, origin })
+        Ok(Self { pool, intake, oldest_hot: AtomicI64::new(0), options, origin })
     }
 }
 
@@ -59,11 +60,11 @@ async fn connections(max: u32, options: &PgConnectOptions) -> StoreResult<PgPool
         .max_connections(max)
         .min_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.clone())
         .after_connect(|connection, _| {
             // Not checked when compiled: these are no queries.
             Box::pin(async move { sqlx::raw_sql(LIMITS).execute(connection).await.map(drop) })
         })
+        .connect_with(options.clone())
         .await
         .map_err(failed)
 }

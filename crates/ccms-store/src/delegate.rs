@@ -121,6 +121,7 @@ macro_rules! delegate_store {
             fn earliest_hot_day(from: Day, before: Day, upto: LogPosition) -> Option<Day>;
             fn hot_count(day: Day, upto: LogPosition) -> u64;
             fn hot_rows(day: Day, from: LightNo, to: LightNo, upto: LogPosition, limit: u32) -> Vec<ReadingRow>;
+            fn forget_suspect(before: UtcMillis, upto: LogPosition, limit: u32) -> u64;
             fn forget_hot(day: Day, upto: LogPosition, limit: u32) -> u64;
             fn write_sealed(days: &[SealedDay]) -> Vec<bool>;
             fn sealed_of_day(day: Day, from: LightNo, to: LightNo) -> Vec<SealedDay>;
@@ -142,8 +143,8 @@ macro_rules! delegate_store {
         }
         Upkeep {
             fn settle() -> ();
-            fn engine_findings() -> Vec<String>;
             fn unused_bytes() -> u64;
+            fn engine_findings() -> Vec<String>;
             fn schema_version() -> i64;
             fn counts() -> Vec<Count>;
             fn last_position() -> LogPosition;
