@@ -16,7 +16,7 @@
 //! [`api_rights`], [`architecture`], [`contract`], [`enrolment`], [`reclaim`],
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
-//! [`durability`], [`sealing`], [`energy`], [`archive`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`],
+//! [`durability`], [`sealing`], [`suspect`], [`energy`], [`archive`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`],
 //! [`rights`], [`snapshot`], [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
@@ -70,6 +70,7 @@ mod snapshot;
 mod sockets;
 mod status;
 mod strangers;
+mod suspect;
 mod sync;
 mod tls;
 mod tokens;

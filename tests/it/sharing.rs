@@ -336,6 +336,34 @@ async fn one_leads_and_when_it_hangs_the_other_does() {
 }
 
 #[tokio::test]
+async fn who_takes_over_goes_on_from_the_checkpoint_of_the_other() {
+    let (one, other) = pair(EnrolmentMode::Open).await;
+    let mut device = one.claimed_device(DEVICE).await;
+    let mut there = known(&other, &device).await;
+    let written = async || one.store.inner().checkpoint_position().await.unwrap();
+    device.reports(PowerState::On).await.ok();
+    one.ccms.checkpoint().await;
+    let first = written().await;
+    assert_eq!(first, one.store.inner().log_after(Default::default(), 9).await.unwrap().last().unwrap().0);
+    // It is the leader who writes.
+    one.waits(600);
+    there.reports(PowerState::Off).await.ok();
+    other.ccms.checkpoint().await;
+    assert_eq!(written().await, first);
+
+    one.waits(600);
+    there.polls().await;
+    one.store.fails(true);
+    timeout(TAKEN_OVER, eventually("the lease is taken over", async || other.ccms.leads())).await.expect("in time");
+    other.ccms.checkpoint_when_due().await;
+    assert!(written().await >= first, "nothing takes it back");
+    let (_, states) = one.store.inner().checkpoint().await.unwrap();
+    assert_eq!(states[0].last_contact, one.clock.now());
+    other.ccms.checkpoint().await;
+    assert!(written().await > first);
+}
+
+#[tokio::test]
 async fn who_hears_nothing_catches_up() {
     let (one, other) = pair(EnrolmentMode::Open).await;
     let device = one.claimed_device(DEVICE).await;

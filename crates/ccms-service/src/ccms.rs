@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::disk::Disk;
 use crate::governor::Governor;
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::keys::TokenKeys;
 use crate::live::Live;
 use crate::live::feed::Feed;
@@ -114,19 +114,24 @@ impl Ccms {
         &self.0.feed
     }
 
-    /// Ready to serve: the database answers.
+    /// Ready to serve: the database answers, and what devices report is stored.
     pub async fn is_ready(&self) -> bool {
-        self.0.store.ping().await.is_ok() && !self.0.stop.is_cancelled()
+        let stores = self.0.intake.longest_wait() < intake::WAIT_MAX;
+        stores && !self.0.stop.is_cancelled() && self.0.store.ping().await.is_ok()
     }
 
     /// Takes nothing more in, commits what waits, writes the checkpoint and closes the database.
     pub async fn stop(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
-        self.0.tasks.wait().await;
-        if self.leads() {
-            self.last_checkpoint().await;
-        }
+        // What waits may take longer than the lease lasts, and the last checkpoint is the leader's.
+        let ending = async {
+            self.0.tasks.wait().await;
+            if self.leads() {
+                self.last_checkpoint().await;
+            }
+        };
+        self.leading_on(ending).await;
         self.leave_lease().await;
         self.beats().await;
         self.0.store.close().await;

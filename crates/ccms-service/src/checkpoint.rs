@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::{LogPosition, StoreResult};
+use ccms_store::{CheckpointRow, LogPosition, StoreError, StoreResult};
 
 use crate::ccms::Ccms;
 
@@ -41,21 +41,21 @@ impl Ccms {
     /// Saves the latest state of every light that changed, with the log position it includes.
     pub async fn checkpoint(&self) {
         let mut turn = self.inner().checkpointing.lock().await;
-        // The position first: rows that arrive in between are in the state too, and replaying them changes nothing.
-        let upto = *self.inner().position.borrow();
-        let done = self.save_states(Extent::Changed).await;
-        let done = match done {
-            Ok(saved) if saved == 0 && upto == self.saved_position() => Ok(()),
-            Ok(_) => self.store().write_checkpoint(upto, &[]).await,
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => {
-                self.inner().saved.store(upto.0, Ordering::Release);
-                turn.finished_at = Some(self.now());
-            }
+        match self.save_all().await {
+            Ok(()) => turn.finished_at = Some(self.now()),
             Err(error) => tracing::error!(%error, "the checkpoint was not finished; the next one includes it"),
         }
+    }
+
+    async fn save_all(&self) -> StoreResult<()> {
+        self.take_over().await?;
+        // The position first: rows that arrive in between are in the state too, and replaying them changes nothing.
+        let upto = *self.inner().position.borrow();
+        if self.save_states(Extent::Changed).await? > 0 || upto != self.saved_position() {
+            self.write_piece(upto, &[]).await?;
+        }
+        self.inner().saved.store(upto.0, Ordering::Release);
+        Ok(())
     }
 
     /// The checkpoint of a stop: also contact that is too fresh for any other.
@@ -70,7 +70,7 @@ impl Ccms {
             return self.checkpoint().await;
         }
         let _turn = self.inner().checkpointing.lock().await;
-        if let Err(error) = self.save_states(Extent::Contacts).await {
+        if let Err(error) = self.save_contacts().await {
             tracing::error!(%error, "contacts were not saved; the next minute tries again");
         }
     }
@@ -81,6 +81,26 @@ impl Ccms {
         let finished_at = *turn.finished_at.get_or_insert(self.now());
         // A clock that was set back must not put it off.
         behind >= LOG_READINGS_MAX || !(0..AGE_MAX_MS).contains(&self.now().since(finished_at))
+    }
+
+    async fn save_contacts(&self) -> StoreResult<()> {
+        self.take_over().await?;
+        self.save_states(Extent::Contacts).await?;
+        Ok(())
+    }
+
+    /// Another process may have led before, and have brought the checkpoint further. Its place in the log counts from here on; and
+    /// until we know the log up to there, our states are older than what is written, and none is.
+    async fn take_over(&self) -> StoreResult<()> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        let written = self.store().checkpoint_position().await?;
+        self.inner().saved.fetch_max(written.0, Ordering::AcqRel);
+        if *self.inner().position.borrow() < written {
+            return Err(StoreError::unavailable("the log is not known yet up to the checkpoint of another process"));
+        }
+        Ok(())
     }
 
     /// Writes states piece by piece under the position that is written already. Answers how many.
@@ -105,6 +125,19 @@ impl Ccms {
 
     async fn save_piece(&self, at: LogPosition, lights: &[LightNo]) -> StoreResult<()> {
         let rows = self.live().write().rows_to_save(lights);
-        if rows.is_empty() { Ok(()) } else { self.store().write_checkpoint(at, &rows).await }
+        if rows.is_empty() { Ok(()) } else { self.write_piece(at, &rows).await }
+    }
+
+    /// Asked each time: who hung for a while may find another process at it.
+    async fn write_piece(&self, at: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
+        if !self.leads() {
+            return Err(StoreError::unavailable("another process runs the background jobs"));
+        }
+        self.store().write_checkpoint(at, rows).await
+    }
+
+    /// What a process notes that does not lead, for when it will: of contacts only which lights they were of.
+    pub(crate) fn gather_contacts(&self) {
+        self.live().write().gather_contacts();
     }
 }

@@ -26,10 +26,13 @@ pub(crate) struct Disk {
     told: AtomicBool,
 }
 
-/// Whether reports are refused from here on. Once they are, a quarter more than the reserve has to be free before that ends.
-fn is_short(free_bytes: u64, total_bytes: u64, before: bool) -> bool {
+/// Whether reports are refused from here on. Once they are, a quarter more than the reserve has to be free before that ends. What is
+/// unused within the database's file is as good as free, so long as there is room for its journal: a quarter of the reserve.
+fn is_short(free_bytes: u64, unused_bytes: u64, total_bytes: u64, before: bool) -> bool {
     let reserve = RESERVE_BYTES.min(total_bytes / RESERVE_PART);
-    free_bytes < if before { reserve + reserve / 4 } else { reserve }
+    let border = |bytes: u64| if before { bytes + bytes / 4 } else { bytes };
+    let unused_bytes = if free_bytes < border(reserve / 4) { 0 } else { unused_bytes };
+    free_bytes.saturating_add(unused_bytes) < border(reserve)
 }
 
 impl Ccms {
@@ -38,7 +41,12 @@ impl Ccms {
         metrics::disk_free(free_bytes);
         let disk = &self.inner().disk;
         let before = self.is_short_of_disk();
-        let now = is_short(free_bytes, total_bytes, before);
+        let mut now = is_short(free_bytes, 0, total_bytes, before);
+        if now {
+            // Asked only then. Who cannot tell has none.
+            let unused_bytes = self.store().unused_bytes().await.unwrap_or(0);
+            now = is_short(free_bytes, unused_bytes, total_bytes, before);
+        }
         disk.short.store(now, Ordering::Release);
         if !now {
             if before {
@@ -97,16 +105,21 @@ mod tests {
     #[test]
     fn a_reserve_is_kept_and_the_border_is_wide() {
         const MIB: u64 = 1 << 20;
-        for (free, total, before, short) in [
-            (255 * MIB, 1 << 40, false, true),
-            (256 * MIB, 1 << 40, false, false),
-            (319 * MIB, 1 << 40, true, true),
-            (320 * MIB, 1 << 40, true, false),
-            (8 * MIB, 64 * MIB, false, false),
-            (7 * MIB, 64 * MIB, false, true),
-            (0, 0, false, false),
+        for (free, unused, total, before, short) in [
+            (255 * MIB, 0, 1 << 40, false, true),
+            (256 * MIB, 0, 1 << 40, false, false),
+            (319 * MIB, 0, 1 << 40, true, true),
+            (320 * MIB, 0, 1 << 40, true, false),
+            (8 * MIB, 0, 64 * MIB, false, false),
+            (7 * MIB, 0, 64 * MIB, false, true),
+            (0, 0, 0, false, false),
+            (64 * MIB, 192 * MIB, 1 << 40, false, false),
+            (64 * MIB, 191 * MIB, 1 << 40, false, true),
+            (63 * MIB, 1 << 40, 1 << 40, false, true),
+            (79 * MIB, 1 << 40, 1 << 40, true, true),
+            (80 * MIB, 240 * MIB, 1 << 40, true, false),
         ] {
-            assert_eq!(is_short(free, total, before), short, "{free} of {total}");
+            assert_eq!(is_short(free, unused, total, before), short, "{free} and {unused} of {total}");
         }
     }
 }

@@ -25,6 +25,7 @@
 //! - `broken`      the end of a database that cannot be trusted any more
 //! - `disk`        what is refused when the disk is nearly full
 //! - `past`        readings in log and blocks as one answer; `sealing` moves days from one to the other, `packing` is how
+//! - `suspect`   readings of clocks that cannot be right, and their end
 //! - [`archiving`] days that are long over leave the database for files
 //! - `commands`    queue, look up, cancel; `delivery` hands them out to polls, `waiting` is who is held until there is one,
 //!   and `acks` takes what devices say became of them
@@ -74,6 +75,7 @@ pub mod settings;
 mod silence;
 mod start;
 mod sun;
+mod suspect;
 mod sync;
 mod tasks;
 mod telemetry;

@@ -21,6 +21,7 @@ const COMMIT: &str = "ccms_intake_commit_duration_seconds";
 const FAILED_COMMITS: &str = "ccms_intake_failed_commits_total";
 const SEALED: &str = "ccms_sealed_readings_total";
 const SEALED_BYTES: &str = "ccms_sealed_bytes_total";
+const FORGOTTEN: &str = "ccms_forgotten_readings_total";
 const ARCHIVED: &str = "ccms_archived_readings_total";
 const ARCHIVED_BYTES: &str = "ccms_archived_bytes_total";
 const ARCHIVE_FAILURES: &str = "ccms_archive_failures_total";
@@ -44,6 +45,11 @@ pub fn describe() {
     describe_counter!(FAILED_COMMITS, Unit::Count, "Commits of readings that the database refused");
     describe_counter!(SEALED, Unit::Count, "Readings that left the log for blocks");
     describe_counter!(SEALED_BYTES, Unit::Bytes, "Size of the blocks that were written");
+    describe_counter!(
+        FORGOTTEN,
+        Unit::Count,
+        "Readings of clocks that cannot be right that were deleted for their age"
+    );
     describe_counter!(ARCHIVED, Unit::Count, "Readings that were written to files of the archive");
     describe_counter!(ARCHIVED_BYTES, Unit::Bytes, "Size of the files that were written");
     describe_counter!(ARCHIVE_FAILURES, Unit::Count, "Runs in which a day could not be archived");
@@ -93,6 +99,11 @@ pub(crate) fn committed(stored: usize, duplicate: usize, took: Duration) {
 pub(crate) fn sealed(readings: u64, bytes: u64) {
     counter!(SEALED).increment(readings);
     counter!(SEALED_BYTES).increment(bytes);
+}
+
+/// Readings whose clock was suspect were deleted.
+pub(crate) fn forgotten(readings: u64) {
+    counter!(FORGOTTEN).increment(readings);
 }
 
 /// A day's readings are in a file of this size.

@@ -74,6 +74,16 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
             Err(error) => tracing::error!(%error, "readings were not sealed; they stay in the log"),
         }
     });
+    every(ccms, SEAL_EVERY, |c| async move {
+        if !c.leads() {
+            return;
+        }
+        match c.forget_suspect().await {
+            Ok(0) => {}
+            Ok(readings) => tracing::info!(readings, "old readings whose clock was suspect were deleted"),
+            Err(error) => tracing::error!(%error, "old readings whose clock was suspect were not deleted"),
+        }
+    });
     every(ccms, ARCHIVE_EVERY, |c| async move {
         if !c.leads() {
             return;
@@ -106,6 +116,8 @@ pub(crate) fn spawn(ccms: &Ccms, mut confirmations: mpsc::UnboundedReceiver<Comm
     every(ccms, Duration::from_secs(checkpoint_s), |c| async move {
         if c.leads() {
             c.checkpoint_when_due().await;
+        } else {
+            c.gather_contacts();
         }
     });
     let confirming = ccms.clone();

@@ -1,7 +1,7 @@
 //! The latest state of every light as of a log position: what a start reads instead of the whole log.
 use ccms_core::ids::LightNo;
 use ccms_store::parse::Row;
-use ccms_store::{CheckpointRow, LogPosition, ReadingRow, StoreResult};
+use ccms_store::{CheckpointRow, LogPosition, ReadingRow, StoreError, StoreResult};
 
 use crate::columns::{Columns, ReadingColumns};
 use crate::instant::Instant;
@@ -13,7 +13,18 @@ const PIECE_ROWS: usize = 10_000;
 pub(crate) async fn write(store: &PostgresStore, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
     let mut tx = store.begin().await?;
     // The position first: its row lock makes two processes that write checkpoints take turns.
-    sqlx::query!("UPDATE checkpoint SET log_position = $1", upto.0).execute(&mut *tx).await.map_err(failed)?;
+    let moved = sqlx::query!(
+        "UPDATE checkpoint SET log_position = $1 WHERE log_position <= $1
+           AND NOT EXISTS (SELECT 1 FROM server_lease WHERE holder != $2 AND until > clock_timestamp())",
+        upto.0,
+        store.origin
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    if moved.rows_affected() == 0 {
+        return Err(StoreError::unavailable("the checkpoint is another's or further on"));
+    }
     for piece in rows.chunks(PIECE_ROWS) {
         let light_no: Vec<i64> = piece.iter().map(|r| r.light_no.0.into()).collect();
         let last_contact: Vec<Instant> = piece.iter().map(|r| Instant(r.last_contact)).collect();
@@ -125,6 +136,12 @@ impl StateColumns {
         let latest = Some(latest.row(at, light_no)?);
         Ok(CheckpointRow { light_no, last_contact, promised_interval_s, latest })
     }
+}
+
+pub(crate) async fn position(store: &PostgresStore) -> StoreResult<LogPosition> {
+    let upto =
+        sqlx::query_scalar!("SELECT log_position FROM checkpoint").fetch_one(&store.pool).await.map_err(failed)?;
+    Ok(LogPosition(upto))
 }
 
 pub(crate) async fn read(store: &PostgresStore) -> StoreResult<(LogPosition, Vec<CheckpointRow>)> {

@@ -23,6 +23,8 @@
 //!
 //! Transactions run at READ COMMITTED. Where two of them must not overlap they take a [`Lock`] first, always in the order
 //! of the enum; then rows of devices; the audit log's at the very end. So no two wait for each other.
+use std::sync::atomic::AtomicI64;
+
 use async_trait::async_trait;
 use ccms_core::command::Command;
 use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo, UserId};
@@ -63,6 +65,10 @@ mod uploads;
 /// A handle to one database. Its methods are those of [`Store`].
 pub struct PostgresStore {
     pool: PgPool,
+    /// One connection for readings that come in: what people ask may keep all others busy.
+    intake: PgPool,
+    /// Where the oldest row of the log was that is neither sealed nor suspect; none is before it.
+    oldest_hot: AtomicI64,
     /// For connections beside the pool.
     options: PgConnectOptions,
     /// This handle among all on the database; also the name of its connections.
@@ -121,6 +127,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
+        self.intake.close().await;
         self.pool.close().await;
     }
 
@@ -214,6 +221,9 @@ impl Store for PostgresStore {
     }
     async fn log_after(&self, after: LogPosition, limit: u32) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
         readings::log_after(self, after, limit).await
+    }
+    async fn checkpoint_position(&self) -> StoreResult<LogPosition> {
+        checkpoint::position(self).await
     }
     async fn write_checkpoint(&self, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
         checkpoint::write(self, upto, rows).await

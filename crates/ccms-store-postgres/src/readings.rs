@@ -4,11 +4,13 @@
 //! *all* lights in that range (the light is compared inside the index) and fetches only the matching rows. The newest rows
 //! walk the log backwards from its end, at most [`LATEST_SCAN_ROWS`].
 use std::collections::HashSet;
+use std::time::Duration;
 
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Appended, LogPosition, ReadingRow, StoreResult};
-use sqlx::PgConnection;
+use ccms_store::{Appended, LogPosition, ReadingRow, StoreError, StoreResult};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, Postgres};
 
 use crate::columns::{Columns, LogColumns};
 use crate::instant::Instant;
@@ -18,8 +20,33 @@ use crate::{Lock, PostgresStore, checkpoint, failed, lock};
 /// about a tenth of a second for a light without any. For one that was silent longer, the checkpoint has its last reading.
 const LATEST_SCAN_ROWS: i64 = 2_000_000;
 
+/// After so long an append is given up, and its connection with it. Whether it came through is not known then: who sends the
+/// readings again finds out.
+const APPEND_MAX: Duration = Duration::from_secs(10);
+
 pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreResult<Appended> {
-    let mut tx = store.begin().await?;
+    let mut connection = Unanswered(Some(store.intake.acquire().await.map_err(failed)?));
+    let Some(held) = &mut connection.0 else { return Err(StoreError::unavailable("no connection")) };
+    let appended = tokio::time::timeout(APPEND_MAX, append_on(held, rows)).await;
+    let appended = appended.map_err(|_| StoreError::unavailable("the database did not answer in time"))?;
+    // It has answered, and is good for the next.
+    connection.0 = None;
+    appended
+}
+
+/// A connection that owes an answer. Given up, it is closed: nobody knows what it would say to the next.
+struct Unanswered(Option<PoolConnection<Postgres>>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+async fn append_on(connection: &mut PgConnection, rows: &[ReadingRow]) -> StoreResult<Appended> {
+    let mut tx = connection.begin().await.map_err(failed)?;
     lock(&mut tx, Lock::Log).await?;
     let light_no: Vec<i64> = rows.iter().map(|r| r.light_no.0.into()).collect();
     let c: Columns = rows.iter().map(Some).collect();
@@ -71,7 +98,7 @@ pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreR
         None => vec![false; rows.len()],
         Some(first) => {
             let mut keys = keys_from(&mut tx, first).await?;
-            rows.iter().map(|r| keys.remove(&(r.reading.reported_at, i64::from(r.light_no.0), r.dedupe))).collect()
+            rows.iter().map(|r| keys.remove(&stored_key(r))).collect()
         }
     };
     let upto = match new.last {
@@ -81,6 +108,11 @@ pub(crate) async fn append(store: &PostgresStore, rows: &[ReadingRow]) -> StoreR
     tx.commit().await.map_err(failed)?;
     // What a statement reads is as it was before what the same statement writes.
     Ok(Appended { stored, before: LogPosition(new.before.unwrap_or(0)), upto })
+}
+
+/// What tells the row from others, as it will be read.
+fn stored_key(row: &ReadingRow) -> (UtcMillis, i64, i64) {
+    (Instant(row.reading.reported_at).stored(), row.light_no.0.into(), row.dedupe)
 }
 
 async fn end_of_log(connection: &mut PgConnection) -> StoreResult<LogPosition> {

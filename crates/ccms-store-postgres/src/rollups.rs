@@ -1,5 +1,6 @@
 //! What quarters of an hour came to, a light's day in a row.
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use ccms_core::ids::LightNo;
@@ -269,12 +270,18 @@ impl Rollups for PostgresStore {
     }
 
     async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {
-        let oldest = sqlx::query_scalar!(
-            r#"SELECT received_at AS "at: Instant" FROM energy_parameters WHERE (flags & 4096) = 0 ORDER BY id LIMIT 1"#
+        // What is before the last answer is gone or suspect, and nothing comes there any more.
+        let known = self.oldest_hot.load(Ordering::Relaxed);
+        let oldest = sqlx::query!(
+            r#"SELECT id, received_at AS "at: Instant" FROM energy_parameters
+               WHERE id >= $1 AND (flags & 4096) = 0 ORDER BY id LIMIT 1"#,
+            known
         )
         .fetch_optional(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(oldest.map(|at| at.0))
+        let Some(oldest) = oldest else { return Ok(None) };
+        self.oldest_hot.fetch_max(oldest.id, Ordering::Relaxed);
+        Ok(Some(oldest.at.0))
     }
 }

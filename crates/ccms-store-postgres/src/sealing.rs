@@ -124,6 +124,21 @@ impl Sealing for PostgresStore {
         Ok(gone.rows_affected())
     }
 
+    async fn forget_suspect(&self, before: UtcMillis, upto: LogPosition, limit: u32) -> StoreResult<u64> {
+        let gone = sqlx::query!(
+            "DELETE FROM energy_parameters WHERE id IN (
+               SELECT id FROM energy_parameters WHERE (flags & 4096) != 0 AND received_at < $1 AND id <= $2
+               ORDER BY received_at LIMIT $3)",
+            Instant(before),
+            upto.0,
+            i64::from(limit)
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(gone.rows_affected())
+    }
+
     async fn write_sealed(&self, days: &[SealedDay]) -> StoreResult<Vec<bool>> {
         let mut tx = self.begin().await?;
         let mut kept = Vec::with_capacity(days.len());

@@ -72,6 +72,10 @@ impl Upkeep for PostgresStore {
         .into())
     }
 
+    async fn unused_bytes(&self) -> StoreResult<u64> {
+        Ok(0)
+    }
+
     async fn last_position(&self) -> StoreResult<LogPosition> {
         let last = sqlx::query_scalar!(
             r#"SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('energy_parameters', 'id')::regclass), 0)

@@ -16,9 +16,11 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use operations::found::{alive, commands, known, user};
-use operations::{Operation, Order, command_id, operation};
+use operations::{ArchiveStep, Operation, Order, command_id, day, operation};
 
 const OPERATIONS: usize = 5_000;
+/// The whole log.
+const ALL: LogPosition = LogPosition(i64::MAX);
 
 /// What an operation answered, as text that may be compared. Numbers that may differ in their gaps stay out: log positions,
 /// and those of people and keys.
@@ -103,7 +105,21 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
             show((noted, store.heartbeat(at(until)).await, store.outages(at(25)).await))
         }
         Operation::Append(rows) => show(store.append_readings(&rows).await.map(|done| done.stored)),
-        Operation::Checkpoint { upto, rows } => show(store.write_checkpoint(LogPosition(upto), &rows).await),
+        Operation::Checkpoint { ahead, rows } => {
+            let upto = LogPosition(store.checkpoint_position().await.unwrap().0 + ahead);
+            show(store.write_checkpoint(upto, &rows).await)
+        }
+        Operation::ForgetHot => show(forget_hot(store).await),
+        Operation::ForgetSuspect(before) => show(store.forget_suspect(at(before), ALL, u32::MAX >> 1).await),
+        Operation::Seal(days) => show(store.seal(&days).await),
+        Operation::RollUp(days) => show(store.write_rollups(&days).await),
+        Operation::Daily { later, body } => {
+            let Some(open) = store.open_parts(day(9), 1).await.unwrap().pop() else { return "none".into() };
+            let part = DayPart { revision: open.revision + later, ..open };
+            show((open, store.write_daily(&part, &body).await, store.daily(open.part, day(0), day(9)).await))
+        }
+        Operation::Archive(archived) => show(store.record_archived(&archived).await),
+        Operation::Archived { day: n, revision, step } => archive_step(store, day(n), revision, step, &audit).await,
         Operation::Log { device, text, keep } => match known(store, device).await {
             Some(no) => show(store.save_device_log(no, at(1), &text, keep).await),
             None => "unknown".into(),
@@ -148,6 +164,39 @@ async fn answer(store: &dyn Store, operation: &Operation) -> String {
         )),
         Operation::Ask(query) => show(store.alerts(&query).await),
     }
+}
+
+/// Day by day, until nothing is left of a believed clock. Answers what there was.
+async fn forget_hot(store: &dyn Store) -> Vec<(Day, u64, Vec<(u32, i64, i64)>)> {
+    let mut days = Vec::new();
+    while let Some(day) = store.earliest_hot_day(Day(i32::MIN), Day(i32::MAX), ALL).await.unwrap() {
+        let count = store.hot_count(day, ALL).await.unwrap();
+        let rows = store.hot_rows(day, LightNo(0), LightNo(u32::MAX), ALL, 1_000).await.unwrap();
+        let keys = rows.iter().map(|r| (r.light_no.0, r.reading.reported_at.0, r.dedupe)).collect();
+        days.push((day, count, sorted(keys)));
+        let mut gone = 0;
+        while gone < count {
+            gone += store.forget_hot(day, ALL, 7).await.unwrap();
+        }
+        assert_eq!(store.hot_count(day, ALL).await.unwrap(), 0);
+    }
+    assert_eq!(store.oldest_hot_arrival().await.unwrap(), None);
+    days
+}
+
+async fn archive_step(store: &dyn Store, day: Day, revision: u32, step: ArchiveStep, audit: &AuditEntry) -> String {
+    let blocks = store.sealed_page(day, LightNo(0), 99).await.unwrap();
+    let done = match step {
+        ArchiveStep::ForgetSealed(skipped) => {
+            let marks: Vec<_> = blocks.iter().skip(skipped).map(SealedMark::of).collect();
+            show(store.forget_sealed(day, revision, &marks).await)
+        }
+        ArchiveStep::Keep(until) => show(store.keep_sealed(day, samples::at(until), audit).await),
+        ArchiveStep::MarkRestored => show(store.mark_restored(day, revision).await),
+        ArchiveStep::EndKeeping(now) => show(store.end_keeping(day, samples::at(now)).await),
+        ArchiveStep::ForgetFile => show(store.forget_archived(day, revision, audit).await),
+    };
+    show((done, blocks.len()))
 }
 
 async fn enqueue(store: &dyn Store, orders: &[Order], audit: &AuditEntry) -> String {
@@ -195,7 +244,13 @@ async fn everything(store: &dyn Store, chained: &mut (i64, [u8; 32])) -> String 
     chained.1 = audit_chain::walk(chained.1, &entries).expect("the chain is whole");
     let users: Vec<_> = store.users().await.unwrap().into_iter().map(without_id).collect();
     let keys: Vec<_> = store.api_keys().await.unwrap().into_iter().map(without_no).collect();
+    let lights = (LightNo(0), LightNo(u32::MAX));
+    let sums = (store.ledgers(lights, day(0), day(9)).await, store.ledgers_before(lights, day(2)).await);
+    let blocks =
+        (store.sealed_after((LightNo(0), Day(i32::MIN)), 999).await, store.unrolled_days(999).await.map(sorted));
     show((
+        (store.archived_days(day(0), day(9), 99).await, store.earliest_sealed_day(day(0), day(9)).await, blocks, sums),
+        (store.open_parts(day(9), 99).await, store.daily_known(day(0), day(9)).await),
         (store.devices().await, store.lights().await, store.waiting_devices(3).await),
         (log, store.checkpoint().await, handed_in),
         (store.live_commands().await, store.alerts(&AlertQuery { limit: 99, ..AlertQuery::default() }).await),

@@ -36,6 +36,7 @@ async fn odd(database: Arc<dyn Database>) {
     devices(&*store, &audit).await;
     alerts(&*store, &audit).await;
     programs(&*store, &audit).await;
+    readings(&*store).await;
 
     store.write_audit(&AuditEntry { at: NEVER, ..audit.clone() }).await.unwrap();
     let entries = store.audit_chain(0, 100).await.unwrap();
@@ -43,6 +44,21 @@ async fn odd(database: Arc<dyn Database>) {
     let last = &entries.last().unwrap().entry;
     assert_eq!((last.actor.as_str(), &last.detail), (READ, &audit.detail));
     assert!(last.at < UtcMillis(0) && entries[0].entry.at > samples::at(0));
+}
+
+/// Beside a repeat, too, each is told what became of it.
+async fn readings(store: &dyn Store) {
+    let said = |at| {
+        let mut row = samples::reading(1, 0, 1);
+        row.reading.reported_at = at;
+        row
+    };
+    let (absurd, usual) = (said(ALWAYS), said(samples::at(7)));
+    assert_eq!(store.append_readings(std::slice::from_ref(&usual)).await.unwrap().stored, [true]);
+    for stored in [true, false] {
+        let appended = store.append_readings(&[usual.clone(), absurd.clone()]).await.unwrap();
+        assert_eq!(appended.stored, [false, stored]);
+    }
 }
 
 async fn people(store: &dyn Store, audit: &AuditEntry) {

@@ -13,7 +13,7 @@ use ccms_core::time::UtcMillis;
 use ccms_store::{Appended, LogPosition, ReadingRow, StoreError, StoreResult};
 
 use crate::columns::Bound;
-use crate::heads::{Head, Heads};
+use crate::heads::{Head, Heads, is_ever_believed};
 use crate::recent::Past;
 use crate::{SqliteStore, chain, failed, log, loose};
 
@@ -36,7 +36,7 @@ pub(crate) async fn append(store: &SqliteStore, rows: &[ReadingRow]) -> StoreRes
     let mut certain = store.log.turn.lock().await;
     for _ in 0..ATTEMPTS {
         if !std::mem::replace(&mut *certain, false) {
-            log::catch_up(store).await?;
+            log::catch_up(store, &store.intake).await?;
         }
         let doubtful = Doubtful::among(rows, &store.log.heads());
         let known = if doubtful.is_none() { HashSet::new() } else { doubtful.look_up(store).await? };
@@ -126,8 +126,13 @@ impl<'a> Doubtful<'a> {
     fn among(rows: &'a [ReadingRow], heads: &Heads) -> Self {
         let mut doubtful = Self::default();
         for row in rows {
-            if heads.old || is_suspect(row) || heads.odd.contains(&row.light_no) {
+            let at = row.reading.reported_at;
+            if heads.old || is_suspect(row) || heads.may_be_odd(row.light_no, at) {
                 doubtful.loose.push(row);
+            }
+            // No chain has a time that is never believed, and none has to be walked for it.
+            if is_suspect(row) && !is_ever_believed(at) {
+                continue;
             }
             let past = heads.past(row.light_no);
             if !past.lacks(row) {
@@ -146,7 +151,7 @@ impl<'a> Doubtful<'a> {
     /// The keys of what is there, among others of their lights.
     async fn look_up(&self, store: &SqliteStore) -> StoreResult<HashSet<Key>> {
         let mut known = HashSet::new();
-        let mut connection = store.readers.acquire().await.map_err(failed)?;
+        let mut connection = store.intake.acquire().await.map_err(failed)?;
         for (light, (earliest, head)) in &self.walks {
             // Where the way is lost nothing more is known: to search the whole log would hold up everybody.
             chain::walk(&mut connection, *light, *head, |linked| {
@@ -235,8 +240,44 @@ impl<'a> Draft<'a> {
             heads.set(light, past.head);
             heads.recent.set(light, past);
         }
-        heads.odd.extend(self.loose.iter().map(|(_, row)| row.light_no));
+        for (_, row) in &self.loose {
+            heads.odd(row.light_no, row.reading.reported_at);
+        }
         heads.end = self.end;
         self.stored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ccms_core::ids::DeviceNo;
+    use ccms_core::reading::Reading;
+
+    use super::*;
+
+    const NOW: UtcMillis = UtcMillis::from_seconds(1_765_967_400);
+
+    fn row(reported_at: UtcMillis) -> ReadingRow {
+        let mut reading = Reading { reported_at, ..Reading::default() };
+        reading.judge_clock(NOW);
+        ReadingRow { light_no: LightNo(1), device_no: DeviceNo(1), received_at: NOW, dedupe: 1, reading }
+    }
+
+    #[test]
+    fn a_clock_that_is_never_believed_costs_no_walk_and_nothing_afterwards() {
+        let mut heads = Heads::default();
+        heads.set(LightNo(1), Head { position: 1, newest: second_of(&row(NOW)) });
+        let of_1970 = [row(UtcMillis(5_000))];
+        let doubtful = Doubtful::among(&of_1970, &heads);
+        assert_eq!((doubtful.walks.len(), doubtful.loose.len()), (0, 1));
+        Draft::of(&of_1970, &heads, &HashSet::new()).publish(&mut heads);
+        assert!(Doubtful::among(&[row(NOW.plus_seconds(30))], &heads).is_none());
+        assert_eq!(Doubtful::among(&[row(NOW)], &heads).walks.len(), 1, "a repeat is looked for as ever");
+        // From the future: of the good ones only such as may be the same are looked for.
+        Draft::of(&[row(NOW.plus_seconds(2 * 86_400))], &heads, &HashSet::new()).publish(&mut heads);
+        assert!(Doubtful::among(&[row(NOW.plus_seconds(60))], &heads).is_none());
+        let mut again = row(NOW.plus_seconds(2 * 86_400));
+        again.reading.flags = ReadingFlags::default();
+        assert_eq!(Doubtful::among(&[again], &heads).loose.len(), 1);
     }
 }

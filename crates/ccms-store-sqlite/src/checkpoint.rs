@@ -1,6 +1,6 @@
 //! The latest state of every light as of a log position: what a start reads instead of the whole log.
 use ccms_core::ids::LightNo;
-use ccms_store::{CheckpointRow, LogPosition, ReadingRow, StoreResult};
+use ccms_store::{CheckpointRow, LogPosition, ReadingRow, StoreError, StoreResult};
 use sqlx::SqliteConnection;
 
 use crate::heads::SavedPage;
@@ -9,7 +9,13 @@ use crate::{SqliteStore, failed, states};
 pub(crate) async fn write(store: &SqliteStore, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
     let mut tx = store.begin().await?;
     states::write(&mut tx, rows).await?;
-    sqlx::query!("UPDATE checkpoint SET log_position = ?", upto.0).execute(&mut *tx).await.map_err(failed)?;
+    let moved = sqlx::query!("UPDATE checkpoint SET log_position = ?1 WHERE log_position <= ?1", upto.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    if moved.rows_affected() == 0 {
+        return Err(StoreError::unavailable("the checkpoint is another's or further on"));
+    }
     // Only what the position includes: while a checkpoint is written in pieces it stands still, and so do these.
     let saving = store.log.save(upto.0);
     write_heads(&mut tx, &saving.pages, saving.complete).await?;
@@ -31,6 +37,12 @@ async fn write_heads(tx: &mut SqliteConnection, pages: &[SavedPage], complete: i
     }
     sqlx::query!("UPDATE log_end SET heads_at = max(heads_at, ?)", complete).execute(&mut *tx).await.map_err(failed)?;
     Ok(())
+}
+
+pub(crate) async fn position(store: &SqliteStore) -> StoreResult<LogPosition> {
+    let upto =
+        sqlx::query_scalar!("SELECT log_position FROM checkpoint").fetch_one(&store.readers).await.map_err(failed)?;
+    Ok(LogPosition(upto))
 }
 
 pub(crate) async fn read(store: &SqliteStore) -> StoreResult<(LogPosition, Vec<CheckpointRow>)> {

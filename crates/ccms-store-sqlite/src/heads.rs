@@ -1,9 +1,12 @@
 //! Where the log ends, and where in it the last reading of each light is: what an append must know of everything before it,
 //! in memory. Ten bytes a light, in pages of 1,024 lights as they are on disk.
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use ccms_block::{Link, second_of};
 use ccms_core::ids::LightNo;
+use ccms_core::limits;
+use ccms_core::time::UtcMillis;
 use ccms_store::ReadingRow;
 
 use crate::recent::{Past, Recent};
@@ -60,8 +63,8 @@ pub(crate) struct Heads {
     pub end: i64,
     /// The position that the checkpoint includes, which may be beyond the end.
     pub saved: i64,
-    /// Lights of which there are loose readings whose clock is suspect.
-    pub odd: HashSet<LightNo>,
+    /// The times of loose readings that their lights may send again when their clock is believed: see [`Heads::may_be_odd`].
+    odd: HashMap<LightNo, RangeInclusive<UtcMillis>>,
     /// Whether there are loose readings of an earlier release.
     pub old: bool,
     pub recent: Recent,
@@ -76,6 +79,19 @@ impl Heads {
 
     pub fn past(&self, light: LightNo) -> Past {
         self.recent.past(light, self.of(light))
+    }
+
+    /// There is a loose reading of this time, whose clock is suspect. A time before [`limits::CLOCK_FLOOR_S`] is never believed.
+    pub fn odd(&mut self, light: LightNo, at: UtcMillis) {
+        if is_ever_believed(at) {
+            let times = self.odd.entry(light).or_insert(at..=at);
+            *times = at.min(*times.start())..=at.max(*times.end());
+        }
+    }
+
+    /// Whether a reading whose clock is believed may be there as a loose one: it was sent before, from the future.
+    pub fn may_be_odd(&self, light: LightNo, at: UtcMillis) -> bool {
+        self.odd.get(&light).is_some_and(|times| times.contains(&at))
     }
 
     /// The light's last reading is at the head's position now.
@@ -138,6 +154,11 @@ impl Page {
     }
 }
 
+/// Whether there is a moment of arrival at which a reading of this time is believed.
+pub(crate) fn is_ever_believed(at: UtcMillis) -> bool {
+    at.seconds() >= limits::CLOCK_FLOOR_S
+}
+
 fn place(light: LightNo) -> (u32, usize) {
     (light.0 / PAGE_LIGHTS as u32, light.0 as usize % PAGE_LIGHTS)
 }
@@ -165,6 +186,19 @@ mod tests {
         for light in lights {
             assert_eq!(loaded.of(light), heads.of(light));
         }
+    }
+
+    #[test]
+    fn only_a_time_between_those_from_the_future_may_be_there_already() {
+        let (light, now) = (LightNo(1), UtcMillis::from_seconds(1_800_000_000));
+        let mut heads = Heads::default();
+        heads.odd(light, UtcMillis(0));
+        assert!(heads.odd.is_empty(), "a clock of 1970 is never believed");
+        heads.odd(light, now.plus_seconds(7_200));
+        heads.odd(light, now.plus_seconds(3_600));
+        let odd = |ahead_s| heads.may_be_odd(light, now.plus_seconds(ahead_s));
+        assert_eq!([0, 3_599, 3_600, 5_000, 7_200, 7_201].map(odd), [false, false, true, true, true, false]);
+        assert!(!heads.may_be_odd(LightNo(2), now.plus_seconds(3_600)));
     }
 
     #[test]

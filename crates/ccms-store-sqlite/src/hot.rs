@@ -43,11 +43,13 @@ pub(crate) async fn row_at_or_before(
 
 pub(crate) async fn oldest_arrival(store: &SqliteStore) -> StoreResult<Option<UtcMillis>> {
     let mut connection = store.readers.acquire().await.map_err(failed)?;
-    let loose =
-        sqlx::query_as!(LooseColumns, "SELECT * FROM loose_readings WHERE flags & 4096 = 0 ORDER BY id LIMIT 1")
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed)?;
+    let loose = sqlx::query_as!(
+        LooseColumns,
+        "SELECT * FROM loose_readings INDEXED BY loose_readings_believed WHERE flags & 4096 = 0 ORDER BY id LIMIT 1"
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
     let loose = loose.map(LooseColumns::row).transpose()?.map(|(at, row)| (at, row.received_at));
     let first = match batches::after(&mut connection, 0).await?.first() {
         Some(batch) => batch.of(|_| true)?.into_iter().next(),

@@ -70,6 +70,8 @@ mod uploads;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// One connection for what has to be read before readings are stored: what people ask may keep all others busy.
+    intake: SqlitePool,
     log: log::Log,
 }
 
@@ -111,6 +113,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         // The readers first: the last connection to close folds the journal back into the file.
         self.readers.close().await;
+        self.intake.close().await;
         self.writer.close().await;
     }
 
@@ -204,6 +207,9 @@ impl Store for SqliteStore {
     }
     async fn log_after(&self, after: LogPosition, limit: u32) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
         readings::log_after(self, after, limit).await
+    }
+    async fn checkpoint_position(&self) -> StoreResult<LogPosition> {
+        checkpoint::position(self).await
     }
     async fn write_checkpoint(&self, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()> {
         checkpoint::write(self, upto, rows).await

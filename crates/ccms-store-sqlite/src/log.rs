@@ -2,8 +2,10 @@
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ccms_core::ids::LightNo;
+use ccms_core::limits;
+use ccms_core::time::UtcMillis;
 use ccms_store::StoreResult;
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::heads::{Heads, SavedPage};
 use crate::{SqliteStore, batches, failed};
@@ -71,10 +73,10 @@ pub(crate) async fn end(connection: &mut SqliteConnection) -> StoreResult<i64> {
     .map_err(failed)
 }
 
-/// Brings memory up to what is on disk.
-pub(crate) async fn catch_up(store: &SqliteStore) -> StoreResult<()> {
-    store.log.loaded.get_or_try_init(|| load(store)).await?;
-    let mut tx = store.readers.begin().await.map_err(failed)?;
+/// Brings memory up to what is on disk, read by a connection of these.
+pub(crate) async fn catch_up(store: &SqliteStore, readers: &SqlitePool) -> StoreResult<()> {
+    store.log.loaded.get_or_try_init(|| load(store, readers)).await?;
+    let mut tx = readers.begin().await.map_err(failed)?;
     let end = end(&mut tx).await?;
     let mut at = store.log.heads().end;
     if at >= end {
@@ -94,43 +96,82 @@ pub(crate) async fn catch_up(store: &SqliteStore) -> StoreResult<()> {
         }
     }
     let mut heads = store.log.heads_mut();
-    heads.odd.extend(odd);
+    odd.into_iter().for_each(|(light, at)| heads.odd(light, at));
     heads.end = heads.end.max(end);
     Ok(())
 }
 
-async fn load(store: &SqliteStore) -> StoreResult<()> {
-    let mut tx = store.readers.begin().await.map_err(failed)?;
+async fn load(store: &SqliteStore, readers: &SqlitePool) -> StoreResult<()> {
+    let mut tx = readers.begin().await.map_err(failed)?;
     let at = sqlx::query_scalar!("SELECT heads_at FROM log_end").fetch_one(&mut *tx).await.map_err(failed)?;
     let saved = sqlx::query_scalar!("SELECT log_position FROM checkpoint").fetch_one(&mut *tx).await.map_err(failed)?;
     let pages = sqlx::query!("SELECT page, body FROM log_heads").fetch_all(&mut *tx).await.map_err(failed)?;
     let old = has_old(&mut tx).await?;
-    let odd = odd_after(&mut tx, 0).await?;
+    let odd = all_odd(&mut tx).await?;
     let mut heads = store.log.heads_mut();
     for page in pages {
         heads.load_page(u32::try_from(page.page).unwrap_or(u32::MAX), &page.body);
     }
     (heads.end, heads.saved, heads.old) = (at, saved, old);
-    heads.odd.extend(odd);
+    odd.into_iter().for_each(|(light, at)| heads.odd(light, at));
     Ok(())
 }
 
 /// Whether loose readings of an earlier release are left.
 pub(crate) async fn has_old(connection: &mut SqliteConnection) -> StoreResult<bool> {
-    let found =
-        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM loose_readings WHERE flags & 4096 = 0) AS "found!: bool""#);
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM loose_readings INDEXED BY loose_readings_believed WHERE flags & 4096 = 0) AS "found!: bool""#
+    );
     found.fetch_one(connection).await.map_err(failed)
 }
 
-async fn odd_after(connection: &mut SqliteConnection, position: i64) -> StoreResult<Vec<LightNo>> {
-    let lights = sqlx::query_scalar!(
-        "SELECT DISTINCT light_no FROM loose_readings INDEXED BY loose_readings_suspect WHERE flags & 4096 <> 0 AND id > ?",
+/// As the index has it.
+const _: () = assert!(limits::CLOCK_FLOOR_S == 1_577_836_800);
+
+/// Readings whose clock was suspect and may be believed when they are sent again: of each light the times of the first and the
+/// last, found by two steps in the index for each light, however many there are.
+async fn all_odd(connection: &mut SqliteConnection) -> StoreResult<Vec<Odd>> {
+    let ends = sqlx::query!(
+        r#"WITH RECURSIVE odd (light_no) AS (
+             SELECT (SELECT light_no FROM loose_readings INDEXED BY loose_readings_ahead
+                     WHERE flags & 4096 <> 0 AND reported_at >= 1577836800000 ORDER BY light_no LIMIT 1)
+             UNION ALL
+             SELECT (SELECT l.light_no FROM loose_readings l INDEXED BY loose_readings_ahead
+                     WHERE l.flags & 4096 <> 0 AND l.reported_at >= 1577836800000 AND l.light_no > odd.light_no
+                     ORDER BY l.light_no LIMIT 1)
+             FROM odd WHERE odd.light_no IS NOT NULL)
+           SELECT light_no AS "light_no!: i64",
+             (SELECT l.reported_at FROM loose_readings l INDEXED BY loose_readings_ahead
+              WHERE l.flags & 4096 <> 0 AND l.reported_at >= 1577836800000 AND l.light_no = odd.light_no
+              ORDER BY l.reported_at LIMIT 1) AS "first!: i64",
+             (SELECT l.reported_at FROM loose_readings l INDEXED BY loose_readings_ahead
+              WHERE l.flags & 4096 <> 0 AND l.reported_at >= 1577836800000 AND l.light_no = odd.light_no
+              ORDER BY l.reported_at DESC LIMIT 1) AS "last!: i64"
+           FROM odd WHERE light_no IS NOT NULL"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    Ok(ends.into_iter().flat_map(|e| [(e.light_no, e.first), (e.light_no, e.last)]).filter_map(odd).collect())
+}
+
+async fn odd_after(connection: &mut SqliteConnection, position: i64) -> StoreResult<Vec<Odd>> {
+    let found = sqlx::query!(
+        "SELECT light_no, reported_at FROM loose_readings
+         WHERE id > ? AND flags & 4096 <> 0 AND reported_at >= 1577836800000",
         position
     )
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    Ok(lights.into_iter().filter_map(|no| u32::try_from(no).ok()).map(LightNo).collect())
+    Ok(found.into_iter().map(|f| (f.light_no, f.reported_at)).filter_map(odd).collect())
+}
+
+/// A light, and a time that it said.
+type Odd = (LightNo, UtcMillis);
+
+fn odd((light_no, at): (i64, i64)) -> Option<Odd> {
+    Some((LightNo(u32::try_from(light_no).ok()?), UtcMillis(at)))
 }
 
 #[cfg(test)]

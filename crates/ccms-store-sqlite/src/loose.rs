@@ -1,5 +1,5 @@
-//! The table `loose_readings`: rows of one reading each. Those whose clock is suspect are here for good, and what an earlier
-//! release wrote until it is sealed. Both are few, and both share their positions with the batches.
+//! The table `loose_readings`: rows of one reading each. Those whose clock is suspect are here until they are deleted, and what an
+//! earlier release wrote until it is sealed. Both are few, and both share their positions with the batches.
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
@@ -7,7 +7,7 @@ use ccms_store::{LogPosition, ReadingRow, StoreResult};
 use sqlx::SqliteConnection;
 
 use crate::columns::{self, ReadingColumns};
-use crate::failed;
+use crate::{SqliteStore, failed, log};
 
 pub(crate) struct LooseColumns {
     pub id: i64,
@@ -209,4 +209,32 @@ pub(crate) async fn old(
     .await
     .map_err(failed)?;
     found.into_iter().map(|c| Ok(c.row()?.1)).collect()
+}
+
+/// Those whose clock is suspect and that arrived before a time. Their positions are never given again.
+pub(crate) async fn forget_suspect(
+    store: &SqliteStore,
+    before: UtcMillis,
+    upto: LogPosition,
+    limit: u32,
+) -> StoreResult<u64> {
+    let mut tx = store.begin().await?;
+    let last = log::end(&mut tx).await?;
+    let gone = sqlx::query!(
+        "DELETE FROM loose_readings WHERE id IN (
+           SELECT id FROM loose_readings INDEXED BY loose_readings_arrived
+           WHERE flags & 4096 <> 0 AND reported_at + delay_ms < ? AND id <= ?
+           ORDER BY reported_at + delay_ms LIMIT ?)",
+        before.0,
+        upto.0,
+        limit
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    if gone.rows_affected() > 0 {
+        sqlx::query!("UPDATE log_end SET position = max(position, ?)", last).execute(&mut *tx).await.map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)?;
+    Ok(gone.rows_affected())
 }

@@ -48,8 +48,10 @@ impl SqliteStore {
             return Err(StoreError::Unusable(format!("SQLite {version} is too old: {a}.{b}.{c} or newer is needed")));
         }
         MIGRATIONS.run(&writer).await.map_err(not_migrated)?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed)?;
-        Ok(Self { writer, readers, log: Log::default() })
+        let options = options.read_only(true);
+        let readers = pool(READERS).connect_with(options.clone()).await.map_err(failed)?;
+        let intake = pool(1).connect_with(options).await.map_err(failed)?;
+        Ok(Self { writer, readers, intake, log: Log::default() })
     }
 
     /// Opens a database that is there, to look at it and to copy it: it is not brought up to date, and nothing is written into it.
@@ -61,7 +63,7 @@ impl SqliteStore {
         let options = base_options(at)?.foreign_keys(true).busy_timeout(BUSY_TIMEOUT).pragma("temp_store", "memory");
         let options = options.read_only(true).immutable(still);
         let readers = pool(READERS).connect_with(options).await.map_err(failed)?;
-        Ok(Self { writer: readers.clone(), readers, log: Log::default() })
+        Ok(Self { writer: readers.clone(), intake: readers.clone(), readers, log: Log::default() })
     }
 
     /// The number of the newest migration that this release knows.

@@ -21,7 +21,7 @@ pub(crate) async fn between(
     if from >= to || limit == 0 {
         return Ok(Vec::new());
     }
-    log::catch_up(store).await?;
+    log::catch_up(store, &store.readers).await?;
     let head = store.log.heads().of(light);
     let mut connection = store.readers.acquire().await.map_err(failed)?;
     let mut found: Vec<ReadingRow> =
@@ -65,7 +65,7 @@ pub(crate) async fn latest(store: &SqliteStore, light: LightNo, limit: u32) -> S
     if limit == 0 {
         return Ok(Vec::new());
     }
-    log::catch_up(store).await?;
+    log::catch_up(store, &store.readers).await?;
     let head = store.log.heads().of(light);
     let mut connection = store.readers.acquire().await.map_err(failed)?;
     let mut found = loose::latest(&mut connection, light, limit).await?;

@@ -6,7 +6,7 @@ use ccms_store::parse::Row;
 use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
 use sqlx::SqliteConnection;
 
-use crate::{SqliteStore, failed, hot};
+use crate::{SqliteStore, failed, hot, loose};
 
 pub(crate) struct SealedColumns {
     pub(crate) light_no: i64,
@@ -57,6 +57,10 @@ impl Sealing for SqliteStore {
 
     async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
         hot::forget(self, day, upto, limit).await
+    }
+
+    async fn forget_suspect(&self, before: UtcMillis, upto: LogPosition, limit: u32) -> StoreResult<u64> {
+        loose::forget_suspect(self, before, upto, limit).await
     }
 
     async fn write_sealed(&self, days: &[SealedDay]) -> StoreResult<Vec<bool>> {

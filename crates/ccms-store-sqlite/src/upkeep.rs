@@ -81,6 +81,13 @@ impl Upkeep for SqliteStore {
         .into())
     }
 
+    async fn unused_bytes(&self) -> StoreResult<u64> {
+        let found = sqlx::query_scalar!(
+            r#"SELECT f.freelist_count * p.page_size AS "bytes!: i64" FROM pragma_freelist_count f, pragma_page_size p"#
+        );
+        Ok(found.fetch_one(&self.readers).await.map_err(failed)?.unsigned_abs())
+    }
+
     async fn last_position(&self) -> StoreResult<LogPosition> {
         let mut connection = self.readers.acquire().await.map_err(failed)?;
         log::end(&mut connection).await.map(LogPosition)

@@ -187,3 +187,24 @@ async fn who_appends_learns_first_what_another_appended() {
         assert_eq!(store.readings(LightNo(1), at(0), at(9), 9).await.unwrap().len(), 6);
     }
 }
+
+/// A clock was ahead: what it said is told from what the same light says later, and known again when it is sent once more at a time
+/// when it is believed, also after a restart.
+#[tokio::test]
+async fn what_came_from_the_future_is_known_again_when_its_time_has_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("ccms.db").display());
+    let store = SqliteStore::open(&url).await.unwrap();
+    let early: Vec<_> = [3_600, 3_630].map(|s| row((1, s, 1, true), 0)).into();
+    assert_eq!(store.append_readings(&early).await.unwrap().stored, [true; 2]);
+    let mut of_1970 = row((2, 0, 1, true), 0);
+    of_1970.reading.reported_at = UtcMillis(5_000);
+    assert_eq!(store.append_readings(&[of_1970.clone(), of_1970.clone()]).await.unwrap().stored, [true, false]);
+    for _ in 0..2 {
+        let other = SqliteStore::open(&url).await.unwrap();
+        let again = [row((1, 3_600, 1, false), 3_600), row((1, 3_630, 1, false), 3_630), of_1970.clone()];
+        for store in [&store, &other] {
+            assert_eq!(store.append_readings(&again).await.unwrap().stored, [false; 3]);
+        }
+    }
+}

@@ -69,6 +69,7 @@ macro_rules! delegate_store {
             fn readings(light: LightNo, from: UtcMillis, to: UtcMillis, limit: u32) -> Vec<ReadingRow>;
             fn latest_readings(light: LightNo, limit: u32) -> Vec<ReadingRow>;
             fn log_after(after: LogPosition, limit: u32) -> Vec<(LogPosition, ReadingRow)>;
+            fn checkpoint_position() -> LogPosition;
             fn write_checkpoint(upto: LogPosition, rows: &[CheckpointRow]) -> ();
             fn checkpoint() -> (LogPosition, Vec<CheckpointRow>);
             fn change_commands(changes: &[CommandChange]) -> Vec<bool>;
@@ -120,6 +121,7 @@ macro_rules! delegate_store {
             fn earliest_hot_day(from: Day, before: Day, upto: LogPosition) -> Option<Day>;
             fn hot_count(day: Day, upto: LogPosition) -> u64;
             fn hot_rows(day: Day, from: LightNo, to: LightNo, upto: LogPosition, limit: u32) -> Vec<ReadingRow>;
+            fn forget_suspect(before: UtcMillis, upto: LogPosition, limit: u32) -> u64;
             fn forget_hot(day: Day, upto: LogPosition, limit: u32) -> u64;
             fn write_sealed(days: &[SealedDay]) -> Vec<bool>;
             fn sealed_of_day(day: Day, from: LightNo, to: LightNo) -> Vec<SealedDay>;
@@ -141,6 +143,7 @@ macro_rules! delegate_store {
         }
         Upkeep {
             fn settle() -> ();
+            fn unused_bytes() -> u64;
             fn engine_findings() -> Vec<String>;
             fn schema_version() -> i64;
             fn counts() -> Vec<Count>;

@@ -173,10 +173,14 @@ pub trait Store:
     /// Rows behind log position `after` in log order, at most `limit`, each with its own position.
     async fn log_after(&self, after: LogPosition, limit: u32) -> StoreResult<Vec<(LogPosition, ReadingRow)>>;
 
-    /// Writes the latest state of these lights and the log position they include, in one transaction.
+    /// Writes the latest state of these lights and the log position that all lights' include from then on, in one transaction. The
+    /// position never moves back, nor does a process write while another one holds the lease: it may know less than what is there.
     async fn write_checkpoint(&self, upto: LogPosition, rows: &[CheckpointRow]) -> StoreResult<()>;
 
-    /// The checkpoint's log position (0 if none was written) and all its rows.
+    /// The checkpoint's log position; 0 if none was written.
+    async fn checkpoint_position(&self) -> StoreResult<LogPosition>;
+
+    /// The checkpoint's log position and all its rows.
     async fn checkpoint(&self) -> StoreResult<(LogPosition, Vec<CheckpointRow>)>;
 
     // ---- commands; `Access` gives them and takes them back ------------------------------------------------------

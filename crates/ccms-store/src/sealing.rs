@@ -8,7 +8,7 @@ use crate::{LogPosition, ReadingRow, StoreResult};
 /// A day of UTC, counted from 1970-01-01.
 ///
 /// A reading belongs to the day of its own time. One whose clock was suspect belongs to none: only the log knows it again when it is
-/// sent once more, so it stays there.
+/// sent once more, so it stays there until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub i32);
 
@@ -69,6 +69,9 @@ pub trait Sealing {
     /// Removes rows of a day from the log, at most `limit`; answers how many. In the order of time, so that what is removed
     /// together lies together.
     async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64>;
+
+    /// Removes rows from the log whose clock was suspect and that arrived before `before`, at most `limit`; answers how many.
+    async fn forget_suspect(&self, before: UtcMillis, upto: LogPosition, limit: u32) -> StoreResult<u64>;
 
     /// Keeps blocks, all in one transaction: revision 1 where there is none of that light and day, a later one in the place of
     /// the one before it. Answers, per block, whether it was kept; one that is not met another revision.

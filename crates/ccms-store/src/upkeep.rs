@@ -16,6 +16,9 @@ pub trait Upkeep {
     /// far as the kernel remembers, and what is added behind it would be lost with it. Nothing to do on a database server.
     async fn settle(&self) -> StoreResult<()>;
 
+    /// Bytes within the file of an embedded database that hold nothing and are written before it grows; 0 on a database server.
+    async fn unused_bytes(&self) -> StoreResult<u64>;
+
     /// What the engine finds wrong with its own structures; nothing is good. Reads everything that it can check.
     async fn engine_findings(&self) -> StoreResult<Vec<String>>;
 

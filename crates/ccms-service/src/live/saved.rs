@@ -5,7 +5,7 @@ use ccms_core::time::UtcMillis;
 use ccms_store::{CheckpointRow, ReadingRow};
 
 use super::latest::Latest;
-use super::state::State;
+use super::state::{LiveDevice, State};
 
 /// What a start finds of a device's contact may be so much older than the contact was.
 pub(super) const CONTACT_COARSE_MS: i64 = 120_000;
@@ -13,12 +13,17 @@ pub(super) const CONTACT_COARSE_MS: i64 = 120_000;
 impl State {
     /// Lights that changed since the checkpoint, by number. Until its row is taken a light is not in the next such list.
     pub fn take_unsaved(&mut self) -> Vec<LightNo> {
-        let contacts = self.take_unsaved_contacts();
-        contacts.into_iter().for_each(|no| self.mark_unsaved(no));
+        self.gather_contacts();
         let mut unsaved = std::mem::take(&mut self.unsaved);
         unsaved.sort_unstable();
         unsaved.dedup();
         unsaved
+    }
+
+    /// Devices whose contact no log tells count as lights that changed: of these each is listed once, however long nobody saves.
+    pub fn gather_contacts(&mut self) {
+        let contacts = self.take_unsaved_contacts();
+        contacts.into_iter().for_each(|no| self.mark_unsaved(no));
     }
 
     /// Lights whose device made contact that no log tells, by number.
@@ -47,12 +52,14 @@ impl State {
     fn row_to_save(&mut self, no: LightNo) -> Option<CheckpointRow> {
         self.light_mut(no)?.unsaved = false;
         let light = self.light(no)?;
-        let device = self.device_of(light)?;
+        let (device, latest) = (self.device_of(light), light.latest());
+        // A controller that took over the light, or will, may not have called yet. What the light said last stays all the same.
+        let contact = device.and_then(LiveDevice::last_contact);
         Some(CheckpointRow {
             light_no: no,
-            last_contact: device.last_contact()?,
-            promised_interval_s: device.promised_interval_s,
-            latest: light.latest(),
+            last_contact: contact.or_else(|| latest.as_ref().map(|row| row.received_at))?,
+            promised_interval_s: device.map_or(limits::STATUS_INTERVAL_S, |d| d.promised_interval_s),
+            latest,
         })
     }
 
@@ -83,6 +90,13 @@ impl State {
     pub fn restore(&mut self, row: CheckpointRow) {
         let Some(light) = self.light_mut(row.light_no) else { return };
         light.latest = row.latest.as_ref().map(Latest::new);
+        // The time of a reading of another controller, in the place of a contact that there was not.
+        let by_another = |said: &ReadingRow| {
+            said.received_at == row.last_contact && light.record.device_no().is_some_and(|no| no != said.device_no)
+        };
+        if row.latest.as_ref().is_some_and(by_another) {
+            return;
+        }
         if let Some(device) = light.record.device_no().and_then(|no| self.device_mut(no)) {
             // Of several lights of one device, the row that was written last knows what was promised last.
             if device.last_contact().is_none_or(|at| at <= row.last_contact) {
@@ -97,7 +111,10 @@ impl State {
     /// whether this is the reading that it holds. That one was the latest after this row was taken, whatever came before.
     pub fn replay(&mut self, row: &ReadingRow, restored: bool) {
         self.note_kept_contact(row);
-        self.contact(row.device_no, row.received_at);
+        // A poll that was saved may be later: to find an older row behind it is no clock that was set back.
+        if self.device(row.device_no).is_some_and(|d| d.last_contact() < Some(row.received_at)) {
+            self.contact(row.device_no, row.received_at);
+        }
         if restored && let Some(light) = self.light_mut(row.light_no) {
             light.latest = None;
         }
@@ -166,60 +183,120 @@ mod tests {
         state
     }
 
-    fn taken(log: &[ReadingRow]) -> State {
+    /// What reaches the server: a reading, or a poll, which no log tells.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Reading(ReadingRow),
+        Poll(DeviceNo, UtcMillis),
+    }
+
+    impl Event {
+        fn row(&self) -> Option<&ReadingRow> {
+            if let Self::Reading(row) = self { Some(row) } else { None }
+        }
+    }
+
+    fn taken(events: &[Event]) -> State {
         let mut state = street();
-        for row in log {
-            state.contact(row.device_no, row.received_at);
-            state.reading(row);
+        for event in events {
+            match event {
+                Event::Reading(row) => {
+                    state.contact(row.device_no, row.received_at);
+                    state.reading(row);
+                }
+                Event::Poll(device, at) => state.contact(*device, *at),
+            }
         }
         state
     }
 
-    /// Readings in the order of their arrival, several in a request, late ones, and some of clocks that nobody believes.
-    fn log() -> impl Strategy<Value = Vec<ReadingRow>> {
+    /// In the order of their arrival: readings, several in a request, late ones, and some of clocks that nobody believes, and polls.
+    fn events() -> impl Strategy<Value = Vec<Event>> {
         let reported = prop_oneof![4 => -90i64..1, 1 => 0i64..20_000, 1 => Just(-1_765_967_000i64)];
-        let one = (1..=LIGHTS, 0i64..3, reported, prop::option::of(0u32..200), any::<bool>());
+        let one = (1..=LIGHTS, 0i64..9, reported, prop::option::of(0u32..200), any::<bool>(), any::<bool>());
         prop::collection::vec(one, 1..24).prop_map(|all| {
             let mut received_at = NOW;
-            let rows = all.into_iter().zip(0..).map(|((light, passed, ahead, uptime_s, low), seq)| {
+            let events = all.into_iter().zip(0..).map(|((light, passed, ahead, uptime_s, low, is_poll), seq)| {
                 received_at = received_at.plus_seconds(passed * 20);
+                if is_poll {
+                    return Event::Poll(device_of(light), received_at);
+                }
                 let reported_at = received_at.plus_seconds(ahead / 20 * 20);
                 let battery_percent = Some(if low { 10 } else { 90 });
                 let mut reading =
                     Reading { reported_at, seq: Some(seq), uptime_s, battery_percent, ..Reading::default() };
                 reading.judge_clock(received_at);
                 let (dedupe, device_no) = (reading.dedupe_key(), device_of(light));
-                ReadingRow { light_no: LightNo(light), device_no, received_at, dedupe, reading }
+                Event::Reading(ReadingRow { light_no: LightNo(light), device_no, received_at, dedupe, reading })
             });
-            rows.collect()
+            events.collect()
         })
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
 
-        /// Killed between two pieces: the position is old, and each state is of some later moment.
+        /// Killed between two pieces: the position is old, and each state is of some later moment. What is known of contact is then at
+        /// least what the last of these moments and the readings behind it tell.
         #[test]
-        fn states_newer_than_the_position_lead_to_the_same(log in log(), cuts in prop::array::uniform4(any::<prop::sample::Index>())) {
-            let [position, pieces @ ..] = cuts.map(|cut| cut.index(log.len() + 1));
+        fn states_newer_than_the_position_lead_to_the_same(events in events(), cuts in prop::array::uniform4(any::<prop::sample::Index>())) {
+            let [position, pieces @ ..] = cuts.map(|cut| cut.index(events.len() + 1));
+            let pieces = pieces.map(|piece| piece.max(position));
             let mut restored = street();
             let mut held = std::collections::HashMap::new();
             for (no, piece) in (1..=LIGHTS).map(LightNo).zip(pieces) {
-                for row in taken(&log[..piece.max(position)]).rows_to_save(&[no]) {
+                for row in taken(&events[..piece]).rows_to_save(&[no]) {
                     held.insert(no, row.latest.clone());
                     restored.restore(row);
                 }
             }
-            for row in &log[position..] {
+            for row in events[position..].iter().filter_map(Event::row) {
                 restored.replay(row, held.get(&row.light_no) == Some(&Some(row.clone())));
             }
-            let wanted = taken(&log);
+            let wanted = taken(&events);
             for no in (1..=LIGHTS).map(LightNo) {
                 let (light, same) = (wanted.light(no).unwrap(), restored.light(no).unwrap());
                 prop_assert_eq!(&light.latest, &same.latest, "light {}", no.0);
-                let (device, same) = (wanted.device_of(light).unwrap(), restored.device_of(same).unwrap());
-                prop_assert_eq!(device.presence(), same.presence(), "device of light {}", no.0);
+                let device = device_of(no.0);
+                let saved = (1..=LIGHTS).zip(pieces).filter(|(light, _)| device_of(*light) == device).map(|(_, piece)| piece).max();
+                let saved = saved.unwrap_or(0);
+                let in_log = events[saved..].iter().filter_map(Event::row).filter(|row| row.device_no == device);
+                let contact = taken(&events[..saved]).device(device).and_then(LiveDevice::last_contact);
+                let contact = contact.max(in_log.map(|row| row.received_at).max());
+                let (wanted, same) = (wanted.device_of(light).unwrap(), restored.device_of(same).unwrap());
+                prop_assert_eq!((contact, wanted.promised_interval_s), same.presence(), "device of light {}", no.0);
             }
         }
+    }
+
+    #[test]
+    fn a_light_keeps_what_it_said_last_when_its_new_controller_has_not_called() {
+        let said = Reading { reported_at: NOW, seq: Some(1), battery_percent: Some(55), ..Reading::default() };
+        let (light_no, device_no) = (LightNo(3), device_of(3));
+        let row = ReadingRow { light_no, device_no, received_at: NOW, dedupe: 1, reading: said };
+        let mut state = taken(&[Event::Reading(row.clone())]);
+        let swapped = |state: &mut State| {
+            let new = state.device(DeviceNo(1)).unwrap().record.record();
+            state.put_device(DeviceRecord { no: DeviceNo(7), id: DeviceId::parse("D7").unwrap(), ..new });
+            let light = state.light(light_no).unwrap().record.record();
+            state.put_light(LightRecord { device_no: Some(DeviceNo(7)), ..light });
+        };
+        swapped(&mut state);
+        let saved = state.rows_to_save(&[light_no]);
+        let mut restored = street();
+        swapped(&mut restored);
+        saved.into_iter().for_each(|row| restored.restore(row));
+        assert_eq!(restored.light(light_no).unwrap().latest(), Some(row));
+        assert_eq!(restored.device(DeviceNo(7)).unwrap().last_contact(), None, "nobody has heard of it");
+    }
+
+    #[test]
+    fn who_does_not_save_notes_each_light_once() {
+        let mut state = street();
+        for minutes in 0..100 {
+            state.contact(DeviceNo(1), NOW.plus_seconds(minutes * 180));
+            state.gather_contacts();
+        }
+        assert_eq!((state.unsaved_contacts.len(), state.take_unsaved()), (0, vec![LightNo(1), LightNo(2)]));
     }
 }

@@ -3,6 +3,8 @@
 //! is for economy, not for safety: each would come out right if two did it, because what they write is decided row by row.
 use std::time::Duration;
 
+use tokio::time::{MissedTickBehavior, interval};
+
 use crate::ccms::Ccms;
 use crate::metrics::Stopwatch;
 
@@ -37,6 +39,24 @@ impl Ccms {
                 }
             }
             Err(error) => tracing::warn!(%error, "the lease of the background jobs was not renewed"),
+        }
+    }
+
+    /// Does the last work of this process, and keeps the lease meanwhile if it is ours: whose task that is has ended.
+    pub(crate) async fn leading_on(&self, work: impl Future<Output = ()>) {
+        let renewals = async {
+            let mut ticks = interval(RENEW_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if self.is_shared() && self.leads() {
+                    self.hold_lease().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = renewals => {}
         }
     }
 

@@ -34,7 +34,8 @@ const MORE: u64 = 1;
 /// The changes of a chapter to the disk are fewer.
 const CHANGES_MAX: u64 = 20_000;
 /// Calls behind which the disk is as it was before.
-const READS: [&str; 20] = [
+const READS: [&str; 21] = [
+    "checkpoint_position",
     "row_at_or_before",
     "earliest_hot_day",
     "hot_count",

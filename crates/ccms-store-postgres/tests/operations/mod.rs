@@ -11,8 +11,8 @@ use proptest::sample::select;
 pub mod found;
 mod records;
 
-pub use records::command_id;
-use records::{change, checkpoint_row, kind, new_device, raise, reading, step};
+use records::{archived_day, change, checkpoint_row, kind, new_device, raise, reading, rolled_day, sealed_day, step};
+pub use records::{command_id, day};
 
 #[derive(Debug, Clone)]
 pub enum Operation {
@@ -94,9 +94,26 @@ pub enum Operation {
         until: i64,
     },
     Append(Vec<ReadingRow>),
+    /// So much further than the one before.
     Checkpoint {
-        upto: i64,
+        ahead: i64,
         rows: Vec<CheckpointRow>,
+    },
+    /// Everything that has a day leaves the log. A part would not do: of what is sealed in between, the engines know different parts again.
+    ForgetHot,
+    ForgetSuspect(i64),
+    Seal(Vec<(SealedDay, RolledDay)>),
+    RollUp(Vec<RolledDay>),
+    /// The first open part, at its revision and so many.
+    Daily {
+        later: i64,
+        body: Vec<u8>,
+    },
+    Archive(ArchivedDay),
+    Archived {
+        day: i32,
+        revision: u32,
+        step: ArchiveStep,
     },
     Log {
         device: u32,
@@ -129,6 +146,17 @@ pub enum Operation {
         limit: u32,
     },
     Ask(AlertQuery),
+}
+
+/// What becomes of a day whose readings are in a file.
+#[derive(Debug, Clone, Copy)]
+pub enum ArchiveStep {
+    /// Its blocks, but for the first so many.
+    ForgetSealed(usize),
+    Keep(i64),
+    MarkRestored,
+    EndKeeping(i64),
+    ForgetFile,
 }
 
 /// A command of whatever controller drives the light then.
@@ -209,11 +237,38 @@ fn uploads() -> impl Strategy<Value = Operation> {
     });
     prop_oneof![
         4 => vec(reading(), 0..12).prop_map(Append),
-        1 => (any::<i64>(), vec(checkpoint_row(), 0..6)).prop_map(|(upto, rows)| Checkpoint { upto, rows }),
+        1 => (-2..4_i64, vec(checkpoint_row(), 0..6)).prop_map(|(ahead, rows)| Checkpoint { ahead, rows }),
         1 => (device(), "[a-zä]{0,5}", 0..4_u32).prop_map(|(device, text, keep)| Log { device, text, keep }),
         1 => (device(), vec(item(), 0..4), 0..4_u32)
             .prop_map(|(device, items, keep)| Quarantine { device, items, keep }),
         1 => report.prop_map(Firmware),
+    ]
+}
+
+fn days() -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    let (day, revision) = (|| 0..3_i32, || 1..4_u32);
+    let step = prop_oneof![
+        3 => (0..3_usize).prop_map(ArchiveStep::ForgetSealed),
+        1 => (0..50_i64).prop_map(ArchiveStep::Keep),
+        1 => Just(ArchiveStep::MarkRestored),
+        2 => (0..80_i64).prop_map(ArchiveStep::EndKeeping),
+        1 => Just(ArchiveStep::ForgetFile),
+    ];
+    prop_oneof![
+        1 => Just(ForgetHot),
+        1 => (0..60_i64).prop_map(ForgetSuspect),
+        4 => vec((sealed_day(), rolled_day()), 1..4).prop_map(|days| {
+            let of_one = |(sealed, rolled): (SealedDay, RolledDay)| {
+                let rolled = RolledDay { light_no: sealed.light_no, day: sealed.day, ..rolled };
+                (sealed, rolled)
+            };
+            Seal(days.into_iter().map(of_one).collect())
+        }),
+        2 => vec(rolled_day(), 0..3).prop_map(RollUp),
+        2 => (-1..2_i64, vec(any::<u8>(), 0..4)).prop_map(|(later, body)| Daily { later, body }),
+        3 => archived_day().prop_map(Archive),
+        4 => (day(), revision(), step).prop_map(|(day, revision, step)| Archived { day, revision, step }),
     ]
 }
 
@@ -227,6 +282,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         4 => people(),
         9 => credentials(),
         4 => uploads(),
+        3 => days(),
         2 => vec(order(), 0..4).prop_map(Enqueue),
         1 => (any::<u8>(), 0..50_i64).prop_map(|(id, at)| Cancel { id, at }),
         2 => vec(change(), 0..4).prop_map(Change),

@@ -4,6 +4,7 @@ use ccms_core::ids::{CommandId, DeviceNo, LightId, LightNo};
 use ccms_core::reading::{PowerState, Reading, ReadingFlags};
 use ccms_store::contract::samples;
 use ccms_store::*;
+use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -118,4 +119,46 @@ pub(super) fn raise() -> impl Strategy<Value = AlertRaise> {
             at: samples::at(at),
         },
     )
+}
+
+/// Days from the one on which everything happens.
+pub fn day(n: i32) -> Day {
+    Day(Day::of(samples::at(0)).0 + n)
+}
+
+fn light_and_day() -> impl Strategy<Value = (LightNo, Day)> {
+    // Also of another part of the lights.
+    (prop_oneof![9 => 1..5_u32, 1 => Just(2_000)], 0..3_i32).prop_map(|(light, n)| (LightNo(light), day(n)))
+}
+
+pub(super) fn sealed_day() -> impl Strategy<Value = SealedDay> {
+    (light_and_day(), 1..4_u32, 0..9_u32, vec(any::<u8>(), 0..9))
+        .prop_map(|((light_no, day), revision, readings, body)| SealedDay { light_no, day, revision, readings, body })
+}
+
+pub(super) fn rolled_day() -> impl Strategy<Value = RolledDay> {
+    let body = || vec(any::<u8>(), 0..6);
+    (light_and_day(), body(), body()).prop_map(|((light_no, day), ledger, measured)| RolledDay {
+        light_no,
+        day,
+        ledger,
+        measured,
+    })
+}
+
+pub(super) fn archived_day() -> impl Strategy<Value = ArchivedDay> {
+    (0..3_i32, 1..4_u32, any::<u32>()).prop_map(|(n, revision, size)| ArchivedDay {
+        day: day(n),
+        revision,
+        file: format!("day-{n}.r{revision}.parquet"),
+        readings: u64::from(size) << 2,
+        lights: size,
+        bytes: u64::from(size) << 3,
+        sha256: [size as u8; 32],
+        footer_bytes: size,
+        footer_crc: !size,
+        archived_at: samples::at(revision.into()),
+        kept_until: None,
+        restored: false,
+    })
 }

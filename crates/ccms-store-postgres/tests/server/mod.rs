@@ -8,16 +8,21 @@ use ccms_store::contract::Database;
 use ccms_store_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-struct Own {
+pub struct Own {
     server: String,
     name: String,
+}
+
+impl Own {
+    pub fn url(&self) -> String {
+        with_database(&self.server, &self.name)
+    }
 }
 
 #[async_trait]
 impl Database for Own {
     async fn open(&self) -> DynStore {
-        let url = with_database(&self.server, &self.name);
-        Arc::new(PostgresStore::connect(&url).await.expect("the database opens"))
+        Arc::new(PostgresStore::connect(&self.url()).await.expect("the database opens"))
     }
 
     async fn remove(&self) {
@@ -25,7 +30,12 @@ impl Database for Own {
     }
 }
 
+#[allow(dead_code, reason = "not every test opens it through this")]
 pub async fn database(_case: &str) -> Arc<dyn Database> {
+    own().await
+}
+
+pub async fn own() -> Arc<Own> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let server = std::env::var("CCMS_TEST_POSTGRES_URL").expect(
         "CCMS_TEST_POSTGRES_URL is not set. scripts/test starts a server for these tests; to run them alone, set it to \

@@ -83,11 +83,11 @@ macro_rules! contract_tests {
                 ranges_are_half_open_and_newest_first, latest_goes_by_arrival, overlapping_writers_store_each_row_once,
                 a_follower_misses_nothing, a_large_batch_keeps_its_order,
                 a_closed_store_keeps_everything;
-            checkpoint: the_first_is_empty, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
+            checkpoint: the_first_is_empty, it_never_claims_less_than_before, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
             rollups: a_day_is_kept_with_its_block_or_not_at_all, what_a_day_came_to_is_kept_until_it_changes, ledgers_are_those_of_registered_lights,
                 a_moment_is_found_in_the_log;
             sealing: a_day_is_found_by_its_own_time_where_that_can_be_believed,
-                what_is_forgotten_is_gone_and_its_place_is_never_given_again, a_block_takes_the_place_of_the_one_before_it,
+                what_is_forgotten_is_gone_and_its_place_is_never_given_again, whose_clock_was_suspect_is_forgotten_by_arrival, a_block_takes_the_place_of_the_one_before_it,
                 of_many_sealers_one_wins;
             upkeep: a_new_database_is_whole_and_empty, everything_is_counted, blocks_page_by_light_and_day,
                 a_copy_is_of_an_embedded_database;

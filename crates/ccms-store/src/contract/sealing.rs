@@ -7,7 +7,7 @@ use ccms_core::reading::ReadingFlags;
 use ccms_core::time::UtcMillis;
 
 use super::Database;
-use super::samples::reading;
+use super::samples::{at, reading};
 use crate::{Day, LogPosition, ReadingRow, SealedDay, Store};
 
 const DAY_S: i64 = 86_400;
@@ -114,6 +114,28 @@ pub async fn what_is_forgotten_is_gone_and_its_place_is_never_given_again(databa
     let next = store.append_readings(&[said(1, 2, 0, 1)]).await.unwrap().upto;
     assert!(next > again);
     assert_eq!(store.log_after(again, 10).await.unwrap().len(), 1);
+}
+
+pub async fn whose_clock_was_suspect_is_forgotten_by_arrival(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let arrived = |light, seconds, seq| ReadingRow { received_at: at(seconds), ..undated(light, 0, 3, seq) };
+    let rows: Vec<_> = (0..5).map(|n| arrived(1 + n, i64::from(n), n)).chain([said(1, 0, 0, 9)]).collect();
+    let upto = store.append_readings(&rows).await.unwrap().upto;
+    store.append_readings(&[arrived(9, 0, 9)]).await.unwrap();
+    assert_eq!(store.forget_suspect(at(0), ALL, 9).await.unwrap(), 0);
+    assert_eq!(store.forget_suspect(at(4), upto, 3).await.unwrap(), 3, "in pieces");
+    assert_eq!(store.forget_suspect(at(4), upto, 3).await.unwrap(), 1);
+    assert_eq!(store.forget_suspect(at(4), upto, 3).await.unwrap(), 0);
+    let left: Vec<_> = store.log_after(LogPosition(0), 10).await.unwrap().into_iter().map(|(_, row)| row).collect();
+    assert_eq!(
+        left,
+        [rows[4].clone(), rows[5].clone(), arrived(9, 0, 9)],
+        "what came later, or beyond, or was believed"
+    );
+    // Positions are never given again.
+    assert_eq!(store.forget_suspect(at(9), ALL, 9).await.unwrap(), 2);
+    let next = store.append_readings(&[arrived(9, 0, 9)]).await.unwrap();
+    assert_eq!((next.stored, next.upto > LogPosition(upto.0 + 1)), (vec![true], true));
 }
 
 pub async fn a_block_takes_the_place_of_the_one_before_it(database: Arc<dyn Database>) {
