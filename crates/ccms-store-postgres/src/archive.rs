@@ -134,6 +134,57 @@ impl Archive for PostgresStore {
         Ok(written.map_err(failed)?.rows_affected() == 1)
     }
 
+    async fn adopt_archived(&self, day: &ArchivedDay, before: Option<u32>, audit: &AuditEntry) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
+        let written = match before {
+            None => {
+                sqlx::query!(
+                    "INSERT INTO archived_days
+                       (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+                    day.day.0,
+                    i64::from(day.revision),
+                    day.file,
+                    day.readings as i64,
+                    i64::from(day.lights),
+                    day.bytes as i64,
+                    &day.sha256[..],
+                    i64::from(day.footer_bytes),
+                    i64::from(day.footer_crc),
+                    Instant(day.archived_at)
+                )
+                .execute(&mut *tx)
+                .await
+            }
+            Some(before) => {
+                sqlx::query!(
+                    "UPDATE archived_days SET revision = $1, file = $2, readings = $3, lights = $4, bytes = $5,
+                       sha256 = $6, footer_bytes = $7, footer_crc = $8, archived_at = $9
+                     WHERE day = $10 AND revision = $11 AND kept_until IS NULL",
+                    i64::from(day.revision),
+                    day.file,
+                    day.readings as i64,
+                    i64::from(day.lights),
+                    day.bytes as i64,
+                    &day.sha256[..],
+                    i64::from(day.footer_bytes),
+                    i64::from(day.footer_crc),
+                    Instant(day.archived_at),
+                    day.day.0,
+                    i64::from(before)
+                )
+                .execute(&mut *tx)
+                .await
+            }
+        };
+        let done = written.map_err(failed)?.rows_affected() == 1;
+        if done {
+            audit::insert(&mut tx, audit).await?;
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(done)
+    }
+
     async fn forget_sealed(&self, day: Day, revision: u32, blocks: &[SealedMark]) -> StoreResult<u64> {
         let mut tx = self.begin().await?;
         let recorded = sqlx::query_scalar!(

@@ -269,7 +269,19 @@ impl Rollups for PostgresStore {
         found.into_iter().map(|c| Ok(c.row()?.1)).collect()
     }
 
-    async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {
+    async fn oldest_hot_arrival(&self, except: &[LightNo]) -> StoreResult<Option<UtcMillis>> {
+        if !except.is_empty() {
+            let except: Vec<i64> = except.iter().map(|light| i64::from(light.0)).collect();
+            let oldest = sqlx::query_scalar!(
+                r#"SELECT received_at AS "at: Instant" FROM energy_parameters
+               WHERE (flags & 4096) = 0 AND light_no <> ALL ($1) ORDER BY id LIMIT 1"#,
+                &except
+            )
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed)?;
+            return Ok(oldest.map(|at| at.0));
+        }
         // What is before the last answer is gone or suspect, and nothing comes there any more.
         let known = self.oldest_hot.load(Ordering::Relaxed);
         let oldest = sqlx::query!(
@@ -283,5 +295,24 @@ impl Rollups for PostgresStore {
         let Some(oldest) = oldest else { return Ok(None) };
         self.oldest_hot.fetch_max(oldest.id, Ordering::Relaxed);
         Ok(Some(oldest.at.0))
+    }
+
+    async fn bare_rollups(&self, after: (LightNo, Day), limit: u32) -> StoreResult<Vec<(LightNo, Day)>> {
+        sqlx::query!(
+            "SELECT light_no, day FROM rollup_ledgers r
+             WHERE (light_no, day) > ($1, $2)
+               AND NOT EXISTS (SELECT 1 FROM archived_days a WHERE a.day = r.day)
+               AND NOT EXISTS (SELECT 1 FROM sealed_readings s WHERE s.light_no = r.light_no AND s.day = r.day)
+             ORDER BY light_no, day LIMIT $3",
+            i64::from(after.0.0),
+            after.1.0,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| key("rollup_ledgers", r.light_no, r.day))
+        .collect()
     }
 }

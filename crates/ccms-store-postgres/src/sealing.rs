@@ -78,24 +78,27 @@ impl Sealing for PostgresStore {
     async fn hot_rows(
         &self,
         day: Day,
-        from: LightNo,
-        to: LightNo,
+        after: Option<&(LogPosition, ReadingRow)>,
         upto: LogPosition,
         limit: u32,
-    ) -> StoreResult<Vec<ReadingRow>> {
+    ) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
+        // Along the index, from one key to the next: whatever else is in the log costs nothing.
+        let (from, light, dedupe) = after.map_or((day.begins(), i64::MIN, i64::MIN), |(_, row)| {
+            (row.reading.reported_at, i64::from(row.light_no.0), row.dedupe)
+        });
         sqlx::query_as!(
             LogColumns,
             "SELECT id, light_no, device_no, reported_at, received_at, dedupe, energy_wh, uptime_s, current_ma, power_dw,
                voltage_dv, frequency_chz, flags, temperature_dc, power_state, brightness_percent, battery_percent,
                signal_percent, error_flags::text
              FROM energy_parameters
-             WHERE reported_at >= $1 AND reported_at < $2 AND light_no >= $3 AND light_no < $4 AND id <= $5
+             WHERE (reported_at, light_no, dedupe) > ($1, $2, $3) AND reported_at < $4 AND id <= $5
                AND (flags & 4096) = 0
-             LIMIT $6",
-            Instant(day.begins()),
+             ORDER BY reported_at, light_no, dedupe LIMIT $6",
+            Instant(from),
+            light,
+            dedupe,
             Instant(day.ends()),
-            i64::from(from.0),
-            i64::from(to.0),
             upto.0,
             i64::from(limit)
         )
@@ -103,25 +106,34 @@ impl Sealing for PostgresStore {
         .await
         .map_err(failed)?
         .into_iter()
-        .map(|c| Ok(c.row()?.1))
+        .map(LogColumns::row)
         .collect()
     }
 
-    async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
+    async fn forget_hot(
+        &self,
+        day: Day,
+        after: LogPosition,
+        upto: LogPosition,
+        limit: u32,
+        except: &[LightNo],
+    ) -> StoreResult<(u64, LogPosition)> {
+        let except: Vec<i64> = except.iter().map(|light| i64::from(light.0)).collect();
         let gone = sqlx::query!(
             "DELETE FROM energy_parameters WHERE id IN (
                SELECT id FROM energy_parameters
-               WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0
+               WHERE reported_at >= $1 AND reported_at < $2 AND id <= $3 AND (flags & 4096) = 0 AND light_no <> ALL ($5)
                ORDER BY reported_at LIMIT $4)",
             Instant(day.begins()),
             Instant(day.ends()),
             upto.0,
-            i64::from(limit)
+            i64::from(limit),
+            &except
         )
         .execute(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(gone.rows_affected())
+        Ok((gone.rows_affected(), after))
     }
 
     async fn forget_suspect(&self, before: UtcMillis, upto: LogPosition, limit: u32) -> StoreResult<u64> {

@@ -171,16 +171,16 @@ async fn forget_hot(store: &dyn Store) -> Vec<(Day, u64, Vec<(u32, i64, i64)>)> 
     let mut days = Vec::new();
     while let Some(day) = store.earliest_hot_day(Day(i32::MIN), Day(i32::MAX), ALL).await.unwrap() {
         let count = store.hot_count(day, ALL).await.unwrap();
-        let rows = store.hot_rows(day, LightNo(0), LightNo(u32::MAX), ALL, 1_000).await.unwrap();
-        let keys = rows.iter().map(|r| (r.light_no.0, r.reading.reported_at.0, r.dedupe)).collect();
+        let rows = store.hot_rows(day, None, ALL, 1_000).await.unwrap();
+        let keys = rows.iter().map(|(_, r)| (r.light_no.0, r.reading.reported_at.0, r.dedupe)).collect();
         days.push((day, count, sorted(keys)));
         let mut gone = 0;
         while gone < count {
-            gone += store.forget_hot(day, ALL, 7).await.unwrap();
+            gone += store.forget_hot(day, LogPosition(0), ALL, 7, &[]).await.unwrap().0;
         }
         assert_eq!(store.hot_count(day, ALL).await.unwrap(), 0);
     }
-    assert_eq!(store.oldest_hot_arrival().await.unwrap(), None);
+    assert_eq!(store.oldest_hot_arrival(&[]).await.unwrap(), None);
     days
 }
 

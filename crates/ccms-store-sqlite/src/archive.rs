@@ -134,6 +134,58 @@ impl Archive for SqliteStore {
         Ok(written.map_err(failed)?.rows_affected() == 1)
     }
 
+    async fn adopt_archived(&self, day: &ArchivedDay, before: Option<u32>, audit: &AuditEntry) -> StoreResult<bool> {
+        let (readings, bytes, sha256) = (day.readings as i64, day.bytes as i64, &day.sha256[..]);
+        let mut tx = self.begin().await?;
+        let written = match before {
+            None => {
+                sqlx::query!(
+                    "INSERT INTO archived_days
+                       (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    day.day.0,
+                    day.revision,
+                    day.file,
+                    readings,
+                    day.lights,
+                    bytes,
+                    sha256,
+                    day.footer_bytes,
+                    day.footer_crc,
+                    day.archived_at.0
+                )
+                .execute(&mut *tx)
+                .await
+            }
+            Some(before) => {
+                sqlx::query!(
+                    "UPDATE archived_days SET revision = ?, file = ?, readings = ?, lights = ?, bytes = ?, sha256 = ?,
+                       footer_bytes = ?, footer_crc = ?, archived_at = ?
+                     WHERE day = ? AND revision = ? AND kept_until IS NULL",
+                    day.revision,
+                    day.file,
+                    readings,
+                    day.lights,
+                    bytes,
+                    sha256,
+                    day.footer_bytes,
+                    day.footer_crc,
+                    day.archived_at.0,
+                    day.day.0,
+                    before
+                )
+                .execute(&mut *tx)
+                .await
+            }
+        };
+        let done = written.map_err(failed)?.rows_affected() == 1;
+        if done {
+            audit::insert(&mut tx, audit).await?;
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(done)
+    }
+
     async fn forget_sealed(&self, day: Day, revision: u32, blocks: &[SealedMark]) -> StoreResult<u64> {
         let mut tx = self.begin().await?;
         let mut gone = 0;

@@ -1,16 +1,19 @@
-//! The log as sealing sees it: by day and range of lights, counted, and removed once it is in blocks. It walks over batches, and
-//! looks into those alone that are not of one day or not wholly before the position up to which it was asked.
+//! The log as sealing sees it: by day, counted, paged through ([`crate::forget`] removes what is in blocks). It walks over batches,
+//! and looks into those alone that are not of one day or not wholly before the position up to which it was asked.
+//!
+//! A batch that is damaged holds up the days that it is of, and no others: where a moment or a day is looked for it counts with
+//! what its row says, and who reads or counts its readings is told.
 use ccms_block::Linked;
 use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
-use ccms_store::{Day, LogPosition, ReadingRow, StoreResult};
+use ccms_store::{Day, LogPosition, StoreError, StoreResult};
 use sqlx::SqliteConnection;
 
 use crate::batches::{self, Batch};
-use crate::loose::{self, LooseColumns};
-use crate::{SqliteStore, failed, log};
+use crate::loose::{self, LooseColumns, Placed};
+use crate::{SqliteStore, failed};
 
-type Times = (UtcMillis, UtcMillis);
+pub(crate) type Times = (UtcMillis, UtcMillis);
 
 pub(crate) async fn row_at_or_before(
     store: &SqliteStore,
@@ -30,7 +33,9 @@ pub(crate) async fn row_at_or_before(
     let mut below = position.0;
     loop {
         for batch in &batches {
-            let last = batch.of(|_| true)?.into_iter().rfind(|l| l.link.position <= position.0);
+            // One that is damaged is passed.
+            let readable = readable(batch.of(|_| true))?.unwrap_or_default();
+            let last = readable.into_iter().rfind(|l| l.link.position <= position.0);
             if let Some(last) = last {
                 return Ok(loose.max(Some((LogPosition(last.link.position), last.row.received_at))));
             }
@@ -41,22 +46,57 @@ pub(crate) async fn row_at_or_before(
     }
 }
 
-pub(crate) async fn oldest_arrival(store: &SqliteStore) -> StoreResult<Option<UtcMillis>> {
+pub(crate) async fn oldest_arrival(store: &SqliteStore, except: &[LightNo]) -> StoreResult<Option<UtcMillis>> {
     let mut connection = store.readers.acquire().await.map_err(failed)?;
-    let loose = sqlx::query_as!(
-        LooseColumns,
-        "SELECT * FROM loose_readings INDEXED BY loose_readings_believed WHERE flags & 4096 = 0 ORDER BY id LIMIT 1"
-    )
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(failed)?;
-    let loose = loose.map(LooseColumns::row).transpose()?.map(|(at, row)| (at, row.received_at));
-    let first = match batches::after(&mut connection, 0).await?.first() {
-        Some(batch) => batch.of(|_| true)?.into_iter().next(),
-        None => None,
+    let loose = if except.is_empty() {
+        sqlx::query_as!(
+            LooseColumns,
+            "SELECT * FROM loose_readings INDEXED BY loose_readings_believed WHERE flags & 4096 = 0 ORDER BY id LIMIT 1"
+        )
+        .fetch_optional(&mut *connection)
+        .await
+    } else {
+        let lights = lights_json(except);
+        sqlx::query_as!(
+            LooseColumns,
+            "SELECT * FROM loose_readings
+         WHERE flags & 4096 = 0 AND light_no NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1",
+            lights
+        )
+        .fetch_optional(&mut *connection)
+        .await
     };
+    let loose = loose.map_err(failed)?;
+    let loose = loose.map(LooseColumns::row).transpose()?.map(|(at, row)| (at, row.received_at));
+    let (mut first, mut at) = (None, 0);
+    while first.is_none() {
+        let batches = batches::after(&mut connection, at).await?;
+        let Some(last) = batches.last() else { break };
+        at = last.id;
+        for batch in &batches {
+            first = batch.of(|light| !except.contains(&light))?.into_iter().next();
+            if first.is_some() {
+                break;
+            }
+        }
+    }
     let first = first.map(|l| (LogPosition(l.link.position), l.row.received_at));
     Ok([loose, first].into_iter().flatten().min().map(|(_, at)| at))
+}
+
+/// For `NOT IN (SELECT value FROM json_each(?))`.
+pub(crate) fn lights_json(lights: &[LightNo]) -> String {
+    let numbers: Vec<String> = lights.iter().map(|light| light.0.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// None of what is damaged.
+fn readable<T>(read: StoreResult<T>) -> StoreResult<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(StoreError::BadRow { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) async fn earliest_day(
@@ -87,8 +127,12 @@ pub(crate) async fn earliest_day(
     .map_err(failed)?;
     let mut earliest = old.into_iter().chain(whole).min();
     let mut partial = Partial::new(times, upto);
-    while let Some(found) = partial.next(&mut connection).await? {
-        earliest = found.into_iter().map(|l| l.row.reading.reported_at.0).chain(earliest).min();
+    while let Some(batch) = partial.next(&mut connection).await? {
+        let first = match readable(partial.of(&batch))? {
+            Some(found) => found.into_iter().map(|l| l.row.reading.reported_at.0).min(),
+            None => Some(batch.first_at.max(times.0.0)),
+        };
+        earliest = first.into_iter().chain(earliest).min();
     }
     Ok(earliest.map(|at| Day::of(UtcMillis(at))))
 }
@@ -110,10 +154,41 @@ pub(crate) async fn count(store: &SqliteStore, day: Day, upto: LogPosition) -> S
     .map_err(failed)?;
     let mut count = known.unsigned_abs();
     let mut partial = Partial::new((from, to), upto);
-    while let Some(found) = partial.next(&mut connection).await? {
-        count += found.len() as u64;
+    while let Some(batch) = partial.next(&mut connection).await? {
+        count += partial.of(&batch)?.len() as u64;
     }
     Ok(count)
+}
+
+/// Readings of `from <= time < to` at `after < position <= upto`, at most `limit`, by position.
+pub(crate) async fn page(
+    store: &SqliteStore,
+    (from, to): Times,
+    (after, upto): (LogPosition, LogPosition),
+    limit: u32,
+) -> StoreResult<Vec<Placed>> {
+    let mut connection = store.readers.acquire().await.map_err(failed)?;
+    let mut found = loose::old_after(&mut connection, (from, to), (after, upto), limit).await?;
+    let (mut count, mut at, mut wanted) = (0, after.0, true);
+    while at < upto.0 && wanted {
+        let batches = batches::of_time(&mut connection, (from, to), at).await?;
+        let Some(last) = batches.last() else { break };
+        at = last.id;
+        for batch in batches {
+            let rows = batch.of(|_| true)?.into_iter().filter(within((from, to), upto));
+            let before = found.len();
+            found.extend(rows.filter(|l| l.link.position > after.0).map(|l| (LogPosition(l.link.position), l.row)));
+            count += found.len() - before;
+            // What is in memory of a page is one batch more than that.
+            if count >= limit as usize {
+                wanted = false;
+                break;
+            }
+        }
+    }
+    found.sort_by_key(|(position, _)| *position);
+    found.truncate(limit as usize);
+    Ok(found)
 }
 
 /// Readings of `first <= light < end` and `from <= time < to`, at most `limit`, in no order.
@@ -141,117 +216,7 @@ pub(crate) async fn rows(
     Ok(found)
 }
 
-pub(crate) async fn forget(store: &SqliteStore, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
-    let gone = forget_old(store, day, upto, limit).await?;
-    if gone > 0 {
-        return Ok(gone);
-    }
-    let times = (day.begins(), day.ends());
-    let (mut changed, mut at, mut left) = (Vec::new(), 0, limit as usize);
-    let mut connection = store.readers.acquire().await.map_err(failed)?;
-    while at < upto.0 && left > 0 {
-        let batches = batches::of_time(&mut connection, times, at).await?;
-        let Some(last) = batches.last() else { break };
-        at = last.id;
-        for mut batch in batches {
-            left -= take_out(&mut batch, times, upto, left)?;
-            changed.push(batch);
-            if left == 0 {
-                break;
-            }
-        }
-    }
-    drop(connection);
-    if left == limit as usize {
-        return Ok(0);
-    }
-    write(store, &changed).await?;
-    Ok(u64::from(limit) - left as u64)
-}
-
-/// Marks at most `limit` readings of a batch as gone, the oldest first; answers how many.
-fn take_out(batch: &mut Batch, times: Times, upto: LogPosition, limit: usize) -> StoreResult<usize> {
-    let is_whole = batch.id <= upto.0 && batch.first_at >= times.0.0 && batch.last_at() < times.1.0;
-    if is_whole && batch.readings.unsigned_abs() as usize <= limit {
-        let all = batch.readings.unsigned_abs() as usize;
-        batch.readings = 0;
-        return Ok(all);
-    }
-    let here = batch.of(|_| true)?;
-    let mut going: Vec<&Linked> = here.iter().filter(|l| within(times, upto)(l)).collect();
-    going.sort_by_key(|l| l.row.reading.reported_at);
-    going.truncate(limit);
-    let indices: Vec<usize> = going.iter().map(|l| l.index).collect();
-    let base_at = batch.base_at.unwrap_or(batch.first_at);
-    batch.remove(indices.iter().copied());
-    let stay = || here.iter().filter(|l| !indices.contains(&l.index)).map(|l| l.row.reading.reported_at.0);
-    if let (Some(first), Some(last)) = (stay().min(), stay().max()) {
-        (batch.base_at, batch.first_at, batch.span_ms) = (Some(base_at), first, last.saturating_sub(first));
-    }
-    Ok(indices.len())
-}
-
-async fn write(store: &SqliteStore, changed: &[Batch]) -> StoreResult<()> {
-    let mut tx = store.begin().await?;
-    for batch in changed {
-        let written = if batch.readings == 0 {
-            // Its position is never given again.
-            sqlx::query!("UPDATE log_end SET position = max(position, ?)", batch.id)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed)?;
-            sqlx::query!("DELETE FROM energy_parameters WHERE id = ?", batch.id).execute(&mut *tx).await
-        } else {
-            sqlx::query!(
-                "UPDATE energy_parameters SET readings = ?, first_at = ?, span_ms = ?, gone = ?, base_at = ? WHERE id = ?",
-                batch.readings,
-                batch.first_at,
-                batch.span_ms,
-                batch.gone,
-                batch.base_at,
-                batch.id
-            )
-            .execute(&mut *tx)
-            .await
-        };
-        written.map_err(failed)?;
-    }
-    tx.commit().await.map_err(failed)
-}
-
-async fn forget_old(store: &SqliteStore, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
-    // Memory may not know of them yet; then they are looked for.
-    if *store.log.turn.lock().await && !store.log.heads().old {
-        return Ok(0);
-    }
-    let (from, to) = (day.begins().0, day.ends().0);
-    let mut tx = store.begin().await?;
-    let gone = sqlx::query!(
-        "DELETE FROM loose_readings WHERE id IN (
-           SELECT id FROM loose_readings INDEXED BY loose_readings_once
-           WHERE reported_at >= ? AND reported_at < ? AND id <= ? AND flags & 4096 = 0
-           ORDER BY reported_at LIMIT ?)",
-        from,
-        to,
-        upto.0,
-        limit
-    )
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
-    sqlx::query!(
-        "UPDATE log_end SET position = max(position, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'loose_readings'), 0))"
-    )
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
-    let old = log::has_old(&mut tx).await?;
-    tx.commit().await.map_err(failed)?;
-    store.log.heads_mut().old = old;
-    Ok(gone.rows_affected())
-}
-
-fn within((from, to): Times, upto: LogPosition) -> impl Fn(&Linked) -> bool {
+pub(crate) fn within((from, to): Times, upto: LogPosition) -> impl Fn(&Linked) -> bool {
     move |linked| linked.link.position <= upto.0 && (from..to).contains(&linked.row.reading.reported_at)
 }
 
@@ -267,8 +232,8 @@ impl Partial {
         Self { times, upto, at: 0 }
     }
 
-    /// Those of the next such batch. Batches of one time and wholly before the position are passed.
-    async fn next(&mut self, connection: &mut SqliteConnection) -> StoreResult<Option<Vec<Linked>>> {
+    /// The next such batch. Batches of one time and wholly before the position are passed.
+    async fn next(&mut self, connection: &mut SqliteConnection) -> StoreResult<Option<Batch>> {
         if self.at >= self.upto.0 {
             return Ok(None);
         }
@@ -285,10 +250,13 @@ impl Partial {
         .fetch_optional(connection)
         .await
         .map_err(failed)?;
-        let Some(batch) = batch else { return Ok(None) };
-        self.at = batch.id;
+        self.at = batch.as_ref().map_or(self.upto.0, |batch| batch.id);
+        Ok(batch)
+    }
+
+    fn of(&self, batch: &Batch) -> StoreResult<Vec<Linked>> {
         let mut found = batch.of(|_| true)?;
         found.retain(|l| within(self.times, self.upto)(l));
-        Ok(Some(found))
+        Ok(found)
     }
 }

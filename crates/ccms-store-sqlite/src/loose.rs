@@ -185,6 +185,31 @@ pub(crate) async fn newest_suspects(
     found.into_iter().map(|c| Ok(c.row()?.1)).collect()
 }
 
+/// What an earlier release wrote, of `from <= reported_at < to` and `after < position <= upto`, by position.
+pub(crate) async fn old_after(
+    connection: &mut SqliteConnection,
+    (from, to): (UtcMillis, UtcMillis),
+    (after, upto): (LogPosition, LogPosition),
+    limit: u32,
+) -> StoreResult<Vec<Placed>> {
+    rows(
+        sqlx::query_as!(
+            LooseColumns,
+            "SELECT * FROM loose_readings INDEXED BY loose_readings_once
+             WHERE reported_at >= ? AND reported_at < ? AND id > ? AND id <= ? AND flags & 4096 = 0
+             ORDER BY id LIMIT ?",
+            from.0,
+            to.0,
+            after.0,
+            upto.0,
+            limit
+        )
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?,
+    )
+}
+
 /// What an earlier release wrote, of the lights `first <= number < end` and `from <= reported_at < to`, in no order.
 pub(crate) async fn old(
     connection: &mut SqliteConnection,

@@ -242,7 +242,26 @@ impl Rollups for SqliteStore {
         moment::newest(self, lights, (from, to)).await
     }
 
-    async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>> {
-        hot::oldest_arrival(self).await
+    async fn oldest_hot_arrival(&self, except: &[LightNo]) -> StoreResult<Option<UtcMillis>> {
+        hot::oldest_arrival(self, except).await
+    }
+
+    async fn bare_rollups(&self, after: (LightNo, Day), limit: u32) -> StoreResult<Vec<(LightNo, Day)>> {
+        sqlx::query!(
+            "SELECT light_no, day FROM rollup_ledgers AS r
+             WHERE (light_no, day) > (?, ?)
+               AND NOT EXISTS (SELECT 1 FROM archived_days a WHERE a.day = r.day)
+               AND NOT EXISTS (SELECT 1 FROM sealed_readings s WHERE s.light_no = r.light_no AND s.day = r.day)
+             ORDER BY light_no, day LIMIT ?",
+            after.0.0,
+            after.1.0,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .map(|r| key("rollup_ledgers", r.light_no, r.day))
+        .collect()
     }
 }

@@ -6,7 +6,7 @@ use ccms_store::parse::Row;
 use ccms_store::{Day, LogPosition, ReadingRow, SealedDay, Sealing, StoreResult};
 use sqlx::SqliteConnection;
 
-use crate::{SqliteStore, failed, hot, loose};
+use crate::{SqliteStore, failed, forget, hot, loose};
 
 pub(crate) struct SealedColumns {
     pub(crate) light_no: i64,
@@ -47,16 +47,23 @@ impl Sealing for SqliteStore {
     async fn hot_rows(
         &self,
         day: Day,
-        from: LightNo,
-        to: LightNo,
+        after: Option<&(LogPosition, ReadingRow)>,
         upto: LogPosition,
         limit: u32,
-    ) -> StoreResult<Vec<ReadingRow>> {
-        hot::rows(self, (from, to), (day.begins(), day.ends()), upto, limit).await
+    ) -> StoreResult<Vec<(LogPosition, ReadingRow)>> {
+        let after = after.map_or(LogPosition(0), |(position, _)| *position);
+        hot::page(self, (day.begins(), day.ends()), (after, upto), limit).await
     }
 
-    async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64> {
-        hot::forget(self, day, upto, limit).await
+    async fn forget_hot(
+        &self,
+        day: Day,
+        after: LogPosition,
+        upto: LogPosition,
+        limit: u32,
+        except: &[LightNo],
+    ) -> StoreResult<(u64, LogPosition)> {
+        forget::forget(self, day, (after, upto), limit, except).await
     }
 
     async fn forget_suspect(&self, before: UtcMillis, upto: LogPosition, limit: u32) -> StoreResult<u64> {

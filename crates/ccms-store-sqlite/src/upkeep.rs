@@ -6,7 +6,7 @@ use ccms_core::ids::LightNo;
 use ccms_store::{Count, Day, LogPosition, SealedDay, StoreError, StoreResult, Upkeep};
 
 use crate::sealing::SealedColumns;
-use crate::{SqliteStore, failed, log};
+use crate::{SqliteStore, failed, links, log};
 
 /// What is wrong is listed up to this many lines; one is enough to act.
 const FINDINGS_MAX: i64 = 20;
@@ -43,6 +43,10 @@ impl Upkeep for SqliteStore {
         .map_err(failed)?;
         findings.extend(strays.iter().map(|s| format!("row {} of {} names none of {}", s.row, s.child, s.parent)));
         Ok(findings)
+    }
+
+    async fn log_findings(&self) -> StoreResult<Vec<String>> {
+        links::findings(self).await
     }
 
     async fn schema_version(&self) -> StoreResult<i64> {

@@ -87,9 +87,9 @@ async fn a_database_of_the_first_release_is_brought_up() {
     assert_eq!(store.latest_readings(LightNo(1), 9).await.unwrap(), [new, old.clone(), log[0].1.clone()]);
     let (day, all) = (Day(0), LogPosition(i64::MAX));
     assert_eq!(store.earliest_hot_day(Day(-1), Day(9), all).await.unwrap(), Some(day));
-    assert_eq!(store.hot_rows(day, LightNo(0), LightNo(9), all, 9).await.unwrap(), [old]);
+    assert_eq!(store.hot_rows(day, None, all, 9).await.unwrap(), [(LogPosition(2), old)]);
     assert_eq!(store.hot_count(day, all).await.unwrap(), 1);
-    assert_eq!(store.forget_hot(day, all, 9).await.unwrap(), 1);
+    assert_eq!(store.forget_hot(day, LogPosition(0), all, 9, &[]).await.unwrap().0, 1);
     assert_eq!(store.hot_count(day, all).await.unwrap(), 0);
 
     // The chain begins behind the entries that are older than it.

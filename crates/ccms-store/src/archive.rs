@@ -64,6 +64,10 @@ pub trait Archive {
     /// another was there, or the day's blocks are wanted.
     async fn record_archived(&self, day: &ArchivedDay) -> StoreResult<bool>;
 
+    /// Records a file that is there already in the place of the record of revision `before`, or of none; writes `audit` in the same
+    /// transaction. False when something else is recorded, or the day's blocks are wanted.
+    async fn adopt_archived(&self, day: &ArchivedDay, before: Option<u32>, audit: &AuditEntry) -> StoreResult<bool>;
+
     /// Removes blocks of a day, those that are as they were, in one transaction; answers how many. None where the file of
     /// that revision is not recorded any more, or the day's blocks are wanted.
     async fn forget_sealed(&self, day: Day, revision: u32, blocks: &[SealedMark]) -> StoreResult<u64>;

@@ -120,9 +120,13 @@ macro_rules! delegate_store {
             fn row_at_or_before(position: LogPosition) -> Option<(LogPosition, UtcMillis)>;
             fn earliest_hot_day(from: Day, before: Day, upto: LogPosition) -> Option<Day>;
             fn hot_count(day: Day, upto: LogPosition) -> u64;
-            fn hot_rows(day: Day, from: LightNo, to: LightNo, upto: LogPosition, limit: u32) -> Vec<ReadingRow>;
+            fn hot_rows(
+                day: Day, after: Option<&(LogPosition, ReadingRow)>, upto: LogPosition, limit: u32
+            ) -> Vec<(LogPosition, ReadingRow)>;
+            fn forget_hot(
+                day: Day, after: LogPosition, upto: LogPosition, limit: u32, except: &[LightNo]
+            ) -> (u64, LogPosition);
             fn forget_suspect(before: UtcMillis, upto: LogPosition, limit: u32) -> u64;
-            fn forget_hot(day: Day, upto: LogPosition, limit: u32) -> u64;
             fn write_sealed(days: &[SealedDay]) -> Vec<bool>;
             fn sealed_of_day(day: Day, from: LightNo, to: LightNo) -> Vec<SealedDay>;
             fn sealed_of_light(light: LightNo, from: Day, last: Day, limit: u32) -> Vec<SealedDay>;
@@ -139,12 +143,14 @@ macro_rules! delegate_store {
             fn daily(part: u32, from: Day, last: Day) -> Vec<DailyPart>;
             fn daily_known(from: Day, last: Day) -> Vec<(Day, u32)>;
             fn newest_hot(lights: &[LightNo], from: UtcMillis, to: UtcMillis) -> Vec<ReadingRow>;
-            fn oldest_hot_arrival() -> Option<UtcMillis>;
+            fn oldest_hot_arrival(except: &[LightNo]) -> Option<UtcMillis>;
+            fn bare_rollups(after: (LightNo, Day), limit: u32) -> Vec<(LightNo, Day)>;
         }
         Upkeep {
             fn settle() -> ();
             fn unused_bytes() -> u64;
             fn engine_findings() -> Vec<String>;
+            fn log_findings() -> Vec<String>;
             fn schema_version() -> i64;
             fn counts() -> Vec<Count>;
             fn last_position() -> LogPosition;
@@ -165,6 +171,7 @@ macro_rules! delegate_store {
             fn sealed_page(day: Day, from: LightNo, limit: u32) -> Vec<SealedDay>;
             fn archived_days(from: Day, last: Day, limit: u32) -> Vec<ArchivedDay>;
             fn record_archived(day: &ArchivedDay) -> bool;
+            fn adopt_archived(day: &ArchivedDay, before: Option<u32>, audit: &AuditEntry) -> bool;
             fn forget_sealed(day: Day, revision: u32, blocks: &[SealedMark]) -> u64;
             fn keep_sealed(day: Day, until: UtcMillis, audit: &AuditEntry) -> Option<ArchivedDay>;
             fn mark_restored(day: Day, revision: u32) -> bool;

@@ -86,6 +86,10 @@ pub trait Rollups {
     /// one arrival with the longest uptime. Costs one walk over everything of that time, however many lights are asked for.
     async fn newest_hot(&self, lights: &[LightNo], from: UtcMillis, to: UtcMillis) -> StoreResult<Vec<ReadingRow>>;
 
-    /// When the oldest row that is left in the log and has a believable clock arrived.
-    async fn oldest_hot_arrival(&self) -> StoreResult<Option<UtcMillis>>;
+    /// When the oldest row that is left in the log and has a believable clock arrived, but for rows of `except`.
+    async fn oldest_hot_arrival(&self, except: &[LightNo]) -> StoreResult<Option<UtcMillis>>;
+
+    /// Days of which it is known what they came to, and whose readings are neither in a block nor in a file; behind one, by light and
+    /// day, at most `limit`.
+    async fn bare_rollups(&self, after: (LightNo, Day), limit: u32) -> StoreResult<Vec<(LightNo, Day)>>;
 }

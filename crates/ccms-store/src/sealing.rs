@@ -55,20 +55,26 @@ pub trait Sealing {
     /// How many rows of a day there are in the log.
     async fn hot_count(&self, day: Day, upto: LogPosition) -> StoreResult<u64>;
 
-    /// Rows of a day of the lights `from <= number < to`, in no order, at most `limit`. Costs a walk over everything
-    /// of the day.
+    /// Rows of a day, at most `limit`, in an order of the store's own: the first ones, or those behind `after`, the last of the page
+    /// before. Each row is looked at once while a day is paged through.
     async fn hot_rows(
         &self,
         day: Day,
-        from: LightNo,
-        to: LightNo,
+        after: Option<&(LogPosition, ReadingRow)>,
         upto: LogPosition,
         limit: u32,
-    ) -> StoreResult<Vec<ReadingRow>>;
+    ) -> StoreResult<Vec<(LogPosition, ReadingRow)>>;
 
-    /// Removes rows of a day from the log, at most `limit`; answers how many. In the order of time, so that what is removed
-    /// together lies together.
-    async fn forget_hot(&self, day: Day, upto: LogPosition, limit: u32) -> StoreResult<u64>;
+    /// Removes rows of a day from the log, at most `limit` and none of `except`; answers how many, and from where to go on: the next
+    /// call is given that as `after`, the first one 0. What is removed together lies together.
+    async fn forget_hot(
+        &self,
+        day: Day,
+        after: LogPosition,
+        upto: LogPosition,
+        limit: u32,
+        except: &[LightNo],
+    ) -> StoreResult<(u64, LogPosition)>;
 
     /// Removes rows from the log whose clock was suspect and that arrived before `before`, at most `limit`; answers how many.
     async fn forget_suspect(&self, before: UtcMillis, upto: LogPosition, limit: u32) -> StoreResult<u64>;

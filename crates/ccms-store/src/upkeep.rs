@@ -22,6 +22,9 @@ pub trait Upkeep {
     /// What the engine finds wrong with its own structures; nothing is good. Reads everything that it can check.
     async fn engine_findings(&self) -> StoreResult<Vec<String>>;
 
+    /// What is wrong with how the rows of the log hang together, where they do. Reads all of it.
+    async fn log_findings(&self) -> StoreResult<Vec<String>>;
+
     /// The number of the last migration that was applied.
     async fn schema_version(&self) -> StoreResult<i64>;
 

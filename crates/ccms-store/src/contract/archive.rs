@@ -15,7 +15,7 @@ fn block(light: u32, day: i32, revision: u32, body: &[u8]) -> SealedDay {
     SealedDay { light_no: LightNo(light), day: Day(FIRST.0 + day), revision, readings: 3, body: body.into() }
 }
 
-fn archived(day: i32, revision: u32) -> ArchivedDay {
+pub(super) fn archived(day: i32, revision: u32) -> ArchivedDay {
     ArchivedDay {
         day: Day(FIRST.0 + day),
         revision,
@@ -78,6 +78,23 @@ pub async fn a_file_is_recorded_once_and_replaced_in_turn(database: Arc<dyn Data
     assert!(store.forget_archived(FIRST, 2, &entry("archive.delete")).await.unwrap());
     assert_eq!(recorded(&*store).await, [archived(2, 1), archived(1, 1)]);
     assert_eq!(store.audit(9).await.unwrap(), [entry("archive.delete")]);
+}
+
+/// Of whatever revision it is; but never over what somebody else recorded meanwhile.
+pub async fn a_file_that_is_there_already_is_adopted(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    let adopt = entry("archive.adopt");
+    assert!(!store.adopt_archived(&archived(0, 3), Some(2), &adopt).await.unwrap(), "nothing is recorded");
+    assert!(store.adopt_archived(&archived(0, 3), None, &adopt).await.unwrap());
+    assert!(!store.adopt_archived(&archived(0, 4), None, &adopt).await.unwrap());
+    assert!(!store.adopt_archived(&archived(0, 4), Some(2), &adopt).await.unwrap());
+    assert_eq!(recorded(&*store).await, [archived(0, 3)]);
+    assert!(store.adopt_archived(&archived(0, 7), Some(3), &adopt).await.unwrap());
+    assert!(store.record_archived(&archived(0, 8)).await.unwrap(), "it goes on from there");
+    store.keep_sealed(FIRST, NOW, &entry("archive.restore")).await.unwrap();
+    assert!(!store.adopt_archived(&archived(0, 9), Some(8), &adopt).await.unwrap(), "its blocks are wanted");
+    let actions: Vec<_> = store.audit(9).await.unwrap().into_iter().map(|e| e.action).collect();
+    assert_eq!(actions, ["archive.restore", "archive.adopt", "archive.adopt"]);
 }
 
 pub async fn only_blocks_that_were_archived_are_removed(database: Arc<dyn Database>) {

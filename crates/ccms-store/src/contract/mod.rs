@@ -84,15 +84,15 @@ macro_rules! contract_tests {
                 a_follower_misses_nothing, a_large_batch_keeps_its_order,
                 a_closed_store_keeps_everything;
             checkpoint: the_first_is_empty, it_never_claims_less_than_before, rows_are_replaced_and_the_position_moves, a_silent_light_shows_its_last_reading;
-            rollups: a_day_is_kept_with_its_block_or_not_at_all, what_a_day_came_to_is_kept_until_it_changes, ledgers_are_those_of_registered_lights,
+            rollups: a_day_is_kept_with_its_block_or_not_at_all, what_a_day_came_to_is_kept_until_it_changes, what_lost_its_readings_is_found, ledgers_are_those_of_registered_lights,
                 a_moment_is_found_in_the_log;
             sealing: a_day_is_found_by_its_own_time_where_that_can_be_believed,
-                what_is_forgotten_is_gone_and_its_place_is_never_given_again, whose_clock_was_suspect_is_forgotten_by_arrival, a_block_takes_the_place_of_the_one_before_it,
+                what_is_forgotten_is_gone_and_its_place_is_never_given_again, whose_clock_was_suspect_is_forgotten_by_arrival, rows_of_some_lights_may_stay, a_block_takes_the_place_of_the_one_before_it,
                 of_many_sealers_one_wins;
             upkeep: a_new_database_is_whole_and_empty, everything_is_counted, blocks_page_by_light_and_day,
                 a_copy_is_of_an_embedded_database;
             sharing: records_are_found_by_number, one_holds_the_lease;
-            archive: blocks_are_found_and_paged_by_day, a_file_is_recorded_once_and_replaced_in_turn,
+            archive: blocks_are_found_and_paged_by_day, a_file_is_recorded_once_and_replaced_in_turn, a_file_that_is_there_already_is_adopted,
                 only_blocks_that_were_archived_are_removed, blocks_that_are_wanted_stay;
             commands: every_field_comes_back, only_the_same_light_and_type_is_superseded,
                 a_taken_id_leaves_everything_as_it_was, changes_apply_only_from_the_expected_state,

@@ -6,7 +6,7 @@ use ccms_core::time::UtcMillis;
 
 use super::Database;
 use super::samples::registered;
-use super::sealing::{ALL, FIRST, LIGHTS, block, said, undated};
+use super::sealing::{ALL, FIRST, LIGHTS, block, forgets, said, undated};
 use crate::{DailyPart, Day, DayPart, LedgerDay, ReadingRow, RolledDay, SealedDay};
 
 fn rolled(light: u32, day: i32, ledger: &[u8]) -> RolledDay {
@@ -42,6 +42,24 @@ pub async fn a_day_is_kept_with_its_block_or_not_at_all(database: Arc<dyn Databa
     store.write_rollups(&[rolled(1, 0, b"again"), rolled(1, 5, b"new")]).await.unwrap();
     assert_eq!(of_light(1, 9).await, [first[1].1.clone(), rolled(1, 0, b"again")]);
     assert_eq!(store.unrolled_days(9).await.unwrap(), []);
+}
+
+/// A day whose readings are gone is told by what it came to, unless a block or a file has them.
+pub async fn what_lost_its_readings_is_found(database: Arc<dyn Database>) {
+    let store = database.open().await;
+    store.seal(&[sealed(1, 0, 1, b"a")]).await.unwrap();
+    store
+        .write_rollups(&[rolled(1, 1, b"b"), rolled(2, 0, b"c"), rolled(2, 3, b"d"), rolled(3, 1, b"e")])
+        .await
+        .unwrap();
+    assert!(store.record_archived(&super::archive::archived(1, 1)).await.unwrap());
+    let at = |day: i32| Day(FIRST.0 + day);
+    let bare = [(LightNo(2), at(0)), (LightNo(2), at(3))];
+    let first = (LightNo(0), Day(i32::MIN));
+    assert_eq!(store.bare_rollups(first, 9).await.unwrap(), bare);
+    assert_eq!(store.bare_rollups(first, 1).await.unwrap(), bare[..1]);
+    assert_eq!(store.bare_rollups(bare[0], 9).await.unwrap(), bare[1..]);
+    assert_eq!(store.bare_rollups(bare[1], 9).await.unwrap(), []);
 }
 
 pub async fn ledgers_are_those_of_registered_lights(database: Arc<dyn Database>) {
@@ -94,10 +112,10 @@ pub async fn what_a_day_came_to_is_kept_until_it_changes(database: Arc<dyn Datab
 
 pub async fn a_moment_is_found_in_the_log(database: Arc<dyn Database>) {
     let store = database.open().await;
-    assert_eq!(store.oldest_hot_arrival().await.unwrap(), None);
+    assert_eq!(store.oldest_hot_arrival(&[]).await.unwrap(), None);
     let rows = [undated(1, 0, 5, 1), said(1, 0, 10, 2), said(2, 0, 20, 3), said(3, 0, 30, 4), said(1, 0, 40, 5)];
     store.append_readings(&rows).await.unwrap();
-    assert_eq!(store.oldest_hot_arrival().await.unwrap(), Some(rows[1].received_at));
+    assert_eq!(store.oldest_hot_arrival(&[]).await.unwrap(), Some(rows[1].received_at));
     let newest = async |lights: &[u32], from_s: i64, to_s: i64| {
         let at = |s: i64| UtcMillis(FIRST.begins().0 + s * 1000);
         let lights: Vec<LightNo> = lights.iter().map(|no| LightNo(*no)).collect();
@@ -124,6 +142,6 @@ pub async fn a_moment_is_found_in_the_log(database: Arc<dyn Database>) {
     let heap: Vec<ReadingRow> = heap.collect();
     store.append_readings(&heap).await.unwrap();
     assert_eq!(newest(&[1, 2], 45, 60).await, heap[1..2], "of one arrival the longest uptime");
-    store.forget_hot(FIRST, ALL, 100).await.unwrap();
-    assert_eq!(store.oldest_hot_arrival().await.unwrap(), None, "one that nobody believes stays and does not count");
+    forgets(&*store, 0, ALL, 100, &[]).await;
+    assert_eq!(store.oldest_hot_arrival(&[]).await.unwrap(), None, "one that nobody believes stays and does not count");
 }

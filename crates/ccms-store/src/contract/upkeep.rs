@@ -38,7 +38,8 @@ pub async fn everything_is_counted(database: Arc<dyn Database>) {
     assert_eq!(count("readings in blocks"), Some(120));
     store.settle().await.unwrap();
     assert_eq!(store.last_position().await.unwrap(), upto);
-    store.forget_hot(Day::of(reading(1, 0, 1).reading.reported_at), upto, 10).await.unwrap();
+    let day = Day::of(reading(1, 0, 1).reading.reported_at);
+    store.forget_hot(day, LogPosition(0), upto, 10, &[]).await.unwrap();
     assert_eq!(store.last_position().await.unwrap(), upto, "a row that is gone was there");
     assert_eq!(store.engine_findings().await.unwrap(), Vec::<String>::new());
 }
