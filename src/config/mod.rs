@@ -168,6 +168,7 @@ impl Config {
             storage: settings::Storage {
                 archive_after_days: self.storage.archive_after_days,
                 delete_archive_after_days: self.storage.delete_archive_after_days,
+                temporary: Some(self.data_dir.clone()),
                 ..defaults.storage
             },
             fixed_schedule: fixed.map(|(sunrise_time, sunset_time)| Schedule {

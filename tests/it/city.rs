@@ -116,6 +116,8 @@ impl City {
         let mut settings = Settings { new_lights_every_s: 3_600, ..config.settings() };
         // A few lights make several pieces.
         settings.intake.checkpoint_piece_lights = 2;
+        // A few readings are more than fits into memory.
+        settings.storage.rows_in_memory = 100;
         let archive = database.folder.path().join("archive");
         std::fs::create_dir_all(&archive).expect("a folder");
         let shelf = Arc::new(FailingShelf::new(Arc::new(LocalFileSystem::new_with_prefix(&archive).expect("a shelf"))));

@@ -12,6 +12,7 @@ use crate::api_readings::all;
 use crate::city::{City, DOCUMENT_TIME};
 use crate::controller::Controller;
 use crate::database::Engine;
+use crate::upkeep::by_hand;
 
 const DEVICES: [&str; 2] = ["IMEI:351234567890123", "IMEI:490154203237518"];
 const DAYS: i64 = 3;
@@ -169,6 +170,100 @@ on_both! {
         city.ccms.seal().await.unwrap();
         assert!(city.log().await.iter().all(is_suspect));
         assert_eq!(history(&reader).await[0].len(), told[0].len() + 2);
+    }
+
+    /// Others' readings of the same day leave the log, also those that came in one flush with its own, and sums go on.
+    async fn a_light_that_cannot_be_packed_keeps_its_own_rows_alone(engine) {
+        let (city, reader, _) = city_with_a_past(engine).await;
+        city.waits(3_601);
+        city.ccms.seal().await.unwrap();
+        let day = Day(Day::of(DOCUMENT_TIME).0 - 2);
+        let own = city.store.inner().sealed_of_light(LightNo(1), day, day, 1).await.unwrap().remove(0);
+        let rows = ccms_block::decode(own.light_no, &own.body).unwrap();
+        let late = |light: u32, n: i64| {
+            let mut row = ReadingRow { light_no: LightNo(light), received_at: city.clock.now(), ..rows[0].clone() };
+            row.reading.reported_at = day.begins().plus_seconds(7 + n);
+            row.dedupe = row.reading.dedupe_key();
+            row
+        };
+        let told = history(&reader).await;
+        for n in 0..3 {
+            city.store.inner().append_readings(&[late(1, n), late(2, n)]).await.unwrap();
+        }
+        city.claimed_device("IMEI:351234567890999").await.reports(PowerState::On).await.ok();
+        city.ccms.checkpoint().await;
+        let broken = SealedDay { revision: own.revision + 1, body: vec![1, 2, 3], ..own.clone() };
+        assert_eq!(city.store.inner().write_sealed(&[broken]).await.unwrap(), [true]);
+        city.waits(3_601);
+        let arrived = city.clock.now();
+        for _ in 0..2 {
+            let sealed = city.ccms.seal().await.unwrap();
+            assert_eq!(sealed.left, 1);
+            let hot: Vec<_> = city.log().await.into_iter().filter(|row| !is_suspect(row)).map(|row| row.light_no.0).collect();
+            assert_eq!(hot, [1, 1, 1]);
+        }
+        let energy = Integrator::of(&city, Scope::Admin).await.gets("energy").await.done(200);
+        assert_eq!(energy["complete_until"], json!(arrived.to_string()), "for everybody else");
+        let mended = SealedDay { revision: own.revision + 2, ..own };
+        assert_eq!(city.store.inner().write_sealed(&[mended]).await.unwrap(), [true]);
+        assert_eq!(city.ccms.seal().await.unwrap().left, 0);
+        assert!(city.log().await.iter().all(is_suspect));
+        let now = history(&reader).await;
+        assert_eq!([now[0].len(), now[3].len()], [told[0].len() + 3, told[3].len() + 3]);
+    }
+
+    /// A reading is read once out of the log, in a city of any size.
+    async fn a_larger_city_costs_no_more_for_each_reading(engine) {
+        for lights in [40_u32, 400] {
+            let city = City::open(engine).await;
+            let device = city.claimed_device(DEVICES[0]).await;
+            device.clone().reports(PowerState::On).await.ok();
+            let model = city.log().await.remove(0);
+            let day = Day(Day::of(DOCUMENT_TIME).0 - 1);
+            for n in 0..10 {
+                let rows: Vec<ReadingRow> = (1..=lights).map(|light| {
+                    let mut row = ReadingRow { light_no: LightNo(light), ..model.clone() };
+                    row.reading.reported_at = day.begins().plus_seconds(100 * n);
+                    row
+                }).collect();
+                city.store.inner().append_readings(&rows).await.unwrap();
+            }
+            city.waits(60);
+            device.clone().reports(PowerState::On).await.ok();
+            city.ccms.checkpoint().await;
+            city.waits(3_601);
+            let before = city.store.calls_of("hot_rows");
+            let sealed = city.ccms.seal().await.unwrap();
+            assert_eq!((sealed.readings, sealed.left), (u64::from(lights) * 10 + 2, 0));
+            // Fifty at a time, and one look that finds nothing more; today has two.
+            assert_eq!(city.store.calls_of("hot_rows") - before, u64::from(lights) * 10 / 50 + 1 + 2);
+            assert!(city.log().await.is_empty());
+            let blocks = city.store.inner().sealed_of_day(day, LightNo(0), LightNo(u32::MAX)).await.unwrap();
+            assert!(blocks.len() == lights as usize && blocks.iter().all(|block| block.readings == 10));
+        }
+    }
+
+    /// A batch of the log that is damaged holds up the days that it is of.
+    async fn what_cannot_be_read_of_the_log_holds_up_its_own_days(engine) {
+        let (city, _, _) = city_with_a_past(engine).await;
+        city.waits(2 * 86_400);
+        let device = city.claimed_device("IMEI:351234567890999").await;
+        device.clone().reports(PowerState::On).await.ok();
+        city.ccms.checkpoint().await;
+        city.waits(3_601);
+        if engine == Engine::Postgres {
+            assert_eq!(city.ccms.seal().await.unwrap().left, 0);
+            return;
+        }
+        let first = "id = (SELECT min(id) FROM energy_parameters)";
+        by_hand(&city, &format!("UPDATE energy_parameters SET gone = body, body = x'010203' WHERE {first}")).await;
+        for again in 0..2 {
+            let sealed = city.ccms.seal().await.unwrap();
+            assert_eq!((sealed.days, sealed.left), (1 - again, 4), "today is sealed all the same");
+        }
+        by_hand(&city, &format!("UPDATE energy_parameters SET body = gone, gone = NULL WHERE {first}")).await;
+        assert_eq!(city.ccms.seal().await.unwrap().left, 0);
+        assert!(city.log().await.iter().all(is_suspect));
     }
 
     async fn nothing_is_removed_that_a_start_still_needs(engine) {

@@ -1,9 +1,13 @@
 //! A store that passes every call on, and on demand counts, fails or holds back. So a test can say "no database call", "the
 //! disk is full" or "the commit takes a while" without touching the engine below.
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use ccms_store::delegate_store;
 use tokio::sync::Semaphore;
+
+type Happens = Box<dyn FnOnce() + Send>;
 
 pub struct Watched {
     inner: DynStore,
@@ -16,6 +20,10 @@ pub struct Watched {
     /// One permit while appends may go through, none while they are held.
     appends: Semaphore,
     waiting: AtomicU64,
+    /// Calls so far, by name.
+    named: Mutex<HashMap<&'static str, u64>>,
+    /// What is to happen just before the next call of a name.
+    before: Mutex<Option<(&'static str, Happens)>>,
     /// Whether other servers are on the database. Alone nothing is followed, so that calls can be counted.
     shared: bool,
 }
@@ -25,7 +33,8 @@ impl Watched {
         let (calls, failing, left) = (AtomicU64::new(0), AtomicBool::new(false), AtomicI64::new(-1));
         let breaking = AtomicBool::new(false);
         let (appends, waiting) = (Semaphore::new(1), AtomicU64::new(0));
-        Self { inner, calls, failing, breaking, left, appends, waiting, shared: false }
+        let (named, before) = (Mutex::default(), Mutex::default());
+        Self { inner, calls, failing, breaking, left, appends, waiting, named, before, shared: false }
     }
 
     /// As [`Self::new`], beside others where the engine can have them.
@@ -42,6 +51,24 @@ impl Watched {
     /// Calls so far.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Calls of one name so far.
+    pub fn calls_of(&self, name: &str) -> u64 {
+        self.named.lock().expect("nobody panicked").get(name).copied().unwrap_or(0)
+    }
+
+    /// Just before the next call of that name, this happens.
+    pub fn before(&self, name: &'static str, happens: impl FnOnce() + Send + 'static) {
+        *self.before.lock().expect("nobody panicked") = Some((name, Box::new(happens)));
+    }
+
+    fn enters(&self, call: &'static str) {
+        *self.named.lock().expect("nobody panicked").entry(call).or_default() += 1;
+        let happens = self.before.lock().expect("nobody panicked").take_if(|(name, _)| *name == call);
+        if let Some((_, happens)) = happens {
+            happens();
+        }
     }
 
     /// From here on every call fails, or none does.

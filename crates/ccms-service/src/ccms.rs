@@ -3,7 +3,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use ccms_core::ids::{CommandId, DeviceId, DeviceNo};
+use ccms_core::ids::{CommandId, DeviceId, DeviceNo, LightNo};
 use ccms_core::time::UtcMillis;
 use ccms_store::{DynStore, LogPosition, PendingNote};
 use tokio::sync::{Semaphore, watch};
@@ -69,11 +69,13 @@ pub(crate) struct Inner {
     pub together: Together,
     /// Held while days are sealed: two at once would only get in each other's way.
     pub sealing: tokio::sync::Mutex<()>,
+    /// Lights of which the last run left something in the log.
+    pub held_up: std::sync::RwLock<std::collections::BTreeSet<LightNo>>,
     /// Held while energy is summed up over many lights, or read what many said at a moment.
     pub summing: tokio::sync::Mutex<()>,
     pub checkpointing: tokio::sync::Mutex<Checkpointing>,
-    /// Held while days are archived.
-    pub archiving: tokio::sync::Mutex<()>,
+    /// Held while days are archived. Files that no record names, of which it was said.
+    pub archiving: tokio::sync::Mutex<std::collections::BTreeSet<String>>,
     /// How far the checkpoint goes.
     pub saved: AtomicI64,
     pub stop: CancellationToken,

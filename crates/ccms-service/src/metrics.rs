@@ -22,6 +22,8 @@ const FAILED_COMMITS: &str = "ccms_intake_failed_commits_total";
 const SEALED: &str = "ccms_sealed_readings_total";
 const SEALED_BYTES: &str = "ccms_sealed_bytes_total";
 const FORGOTTEN: &str = "ccms_forgotten_readings_total";
+const SEAL_FAILURES: &str = "ccms_seal_failures_total";
+const LET_GO: &str = "ccms_readings_let_go_total";
 const ARCHIVED: &str = "ccms_archived_readings_total";
 const ARCHIVED_BYTES: &str = "ccms_archived_bytes_total";
 const ARCHIVE_FAILURES: &str = "ccms_archive_failures_total";
@@ -50,6 +52,8 @@ pub fn describe() {
         Unit::Count,
         "Readings of clocks that cannot be right that were deleted for their age"
     );
+    describe_counter!(SEAL_FAILURES, Unit::Count, "Times that a day, or a light on one, could not be sealed, by which");
+    describe_counter!(LET_GO, Unit::Count, "Readings beyond what is kept of a light's day");
     describe_counter!(ARCHIVED, Unit::Count, "Readings that were written to files of the archive");
     describe_counter!(ARCHIVED_BYTES, Unit::Bytes, "Size of the files that were written");
     describe_counter!(ARCHIVE_FAILURES, Unit::Count, "Runs in which a day could not be archived");
@@ -104,6 +108,16 @@ pub(crate) fn sealed(readings: u64, bytes: u64) {
 /// Readings whose clock was suspect were deleted.
 pub(crate) fn forgotten(readings: u64) {
     counter!(FORGOTTEN).increment(readings);
+}
+
+/// A day or a light could not be sealed.
+pub(crate) fn seal_failed(what: &'static str) {
+    counter!(SEAL_FAILURES, "what" => what).increment(1);
+}
+
+/// Readings that are more than a day holds.
+pub(crate) fn let_go(readings: u64) {
+    counter!(LET_GO).increment(readings);
 }
 
 /// A day's readings are in a file of this size.

@@ -1,4 +1,6 @@
 //! What a city can set. Every limit has a name with a unit.
+use std::path::PathBuf;
+
 use ccms_core::limits::SILENCE_LIMIT_S;
 use ccms_core::schedule::Schedule;
 use serde::Deserialize;
@@ -103,6 +105,11 @@ pub struct Storage {
     pub delete_archive_after_days: u32,
     /// Where the files are. Without one nothing is archived.
     pub shelf: Option<Shelf>,
+    /// Where readings wait that do not fit into memory while their day is packed, in files without a name; where the system has such a
+    /// place when absent.
+    pub temporary: Option<PathBuf>,
+    /// Readings that are in memory at a time while days are packed: about 60 MB.
+    pub rows_in_memory: usize,
     /// Blocks that are written or removed in one transaction: a few milliseconds of the writer's time, about half a megabyte. As
     /// with ...
     pub piece_blocks: usize,
@@ -129,7 +136,15 @@ impl Default for Limits {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { archive_after_days: 30, delete_archive_after_days: 0, shelf: None, piece_blocks: 64, piece_rows: 2_000 }
+        Self {
+            archive_after_days: 30,
+            delete_archive_after_days: 0,
+            shelf: None,
+            temporary: None,
+            rows_in_memory: 100_000,
+            piece_blocks: 64,
+            piece_rows: 2_000,
+        }
     }
 }
 

@@ -111,6 +111,7 @@ impl Ccms {
             position,
             together: Together::new(shared, confirmed),
             sealing: tokio::sync::Mutex::default(),
+            held_up: std::sync::RwLock::default(),
             summing: tokio::sync::Mutex::default(),
             checkpointing: tokio::sync::Mutex::default(),
             archiving: tokio::sync::Mutex::default(),

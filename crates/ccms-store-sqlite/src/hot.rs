@@ -191,31 +191,6 @@ pub(crate) async fn page(
     Ok(found)
 }
 
-/// Readings of `first <= light < end` and `from <= time < to`, at most `limit`, in no order.
-pub(crate) async fn rows(
-    store: &SqliteStore,
-    lights: (LightNo, LightNo),
-    (from, to): Times,
-    upto: LogPosition,
-    limit: u32,
-) -> StoreResult<Vec<ReadingRow>> {
-    let limit = limit as usize;
-    let mut connection = store.readers.acquire().await.map_err(failed)?;
-    let mut found = loose::old(&mut connection, lights, (from, to), upto, limit as u32).await?;
-    let mut at = 0;
-    while at < upto.0 && found.len() < limit {
-        let batches = batches::of_time(&mut connection, (from, to), at).await?;
-        let Some(last) = batches.last() else { break };
-        at = last.id;
-        for batch in batches {
-            let rows = batch.of(|light| (lights.0..lights.1).contains(&light))?;
-            found.extend(rows.into_iter().filter(within((from, to), upto)).map(|l| l.row));
-        }
-    }
-    found.truncate(limit);
-    Ok(found)
-}
-
 pub(crate) fn within((from, to): Times, upto: LogPosition) -> impl Fn(&Linked) -> bool {
     move |linked| linked.link.position <= upto.0 && (from..to).contains(&linked.row.reading.reported_at)
 }

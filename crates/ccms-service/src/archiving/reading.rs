@@ -78,6 +78,12 @@ fn unreadable(error: ArchiveError) -> StoreError {
         ArchiveError::File { file, reason } => {
             StoreError::BadRow { table: "archived_days", column: "file", row: file, reason }
         }
+        ArchiveError::Block { light, day, error } => StoreError::BadRow {
+            table: "sealed_readings",
+            column: "body",
+            row: format!("light {}, day {}", light.0, day.0),
+            reason: error.to_string(),
+        },
         other => StoreError::unavailable(other),
     }
 }

@@ -103,7 +103,8 @@ impl Ccms {
     pub async fn energy(&self, by: MayView<'_>, query: EnergyQuery<'_>) -> Result<EnergyPage, ServiceError> {
         let groups = self.groups(by, query);
         // Before the ledgers: what is sealed in between is more than is promised, never less.
-        let complete_until = self.store().oldest_hot_arrival().await?.unwrap_or(self.now()).min(self.now());
+        let complete_until =
+            self.store().oldest_hot_arrival(&self.held_up()).await?.unwrap_or(self.now()).min(self.now());
         let mut page = EnergyPage { used: Vec::new(), next: None, complete_until };
         let Some(window) = self.believable(query.window) else { return Ok(page) };
         if groups.names.is_empty() {

@@ -1,5 +1,7 @@
 //! What quarters of an hour and days of one light came to. Days that are sealed are kept summed up; where the log still has something of
 //! a day, that day is worked out from its readings. Stretches are whole: one that begins before `to` reaches to its end.
+use std::collections::BTreeSet;
+
 use ccms_block::{COUNTER_KEPT_DAYS, Ledger, Measured, Quarter, Sum, Tally, Value};
 use ccms_core::ids::{LightId, LightNo};
 use ccms_core::time::UtcMillis;
@@ -8,6 +10,7 @@ use ccms_store::{Day, ReadingRow, RolledDay, StoreError, StoreResult};
 use super::{Cut, DAY_MS, FETCHED_ROWS, FLOOR, is_suspect};
 use crate::ccms::Ccms;
 use crate::error::ServiceError;
+use crate::packing::beside_what_is_gone;
 use crate::permission::MayView;
 
 const QUARTER_MS: i64 = 1000 * ccms_block::QUARTER_S as i64;
@@ -141,12 +144,11 @@ impl Ccms {
         let span = (last.0 - first.0 + 1).unsigned_abs();
         let mut rolled = self.store().rollups_of_light(no, first, last, span).await?;
         rolled.extend(self.store().rollups_of_light(no, Day(i32::MIN), Day(first.0 - 1), 1).await?);
-        rolled.retain(|r| !days.contains(&r.day));
+        let (kept, rolled): (Vec<_>, Vec<_>) = rolled.into_iter().partition(|r| days.contains(&r.day));
         let mut quarters = unroll(rolled).await?;
         for day in days {
-            let mut rows = self.past(no, (day.begins(), day.ends()), ROWS_OF_DAY).await?;
-            rows.reverse();
-            quarters.extend(work_out(rows, self.now()).await?);
+            let kept = kept.iter().find(|kept| kept.day == day);
+            quarters.extend(self.quarters_of(no, day, &hot, kept).await?);
         }
         quarters.sort_by_key(|q| q.ledger.begins);
         quarters.retain(|q| q.ledger.begins < until);
@@ -163,6 +165,31 @@ fn looks((start, end): (UtcMillis, UtcMillis), first_ms: i64) -> impl Iterator<I
         (to, long_ms) = (look.0, long_ms.saturating_mul(2));
         (look.0 < look.1).then_some(look)
     })
+}
+
+impl Ccms {
+    /// What a day came to of which the log still has something. Where its readings were deleted, that is beside what is kept of it.
+    async fn quarters_of(
+        &self,
+        no: LightNo,
+        day: Day,
+        hot: &[ReadingRow],
+        kept: Option<&RolledDay>,
+    ) -> Result<Vec<Quarter>, ServiceError> {
+        let mut rows = self.past(no, (day.begins(), day.ends()), ROWS_OF_DAY).await?;
+        rows.reverse();
+        let kept = match kept {
+            Some(kept) if self.may_be_deleted(day, self.archived(day).await?.as_ref()) => kept,
+            _ => return Ok(work_out(rows, self.now()).await?),
+        };
+        let key = |row: &ReadingRow| (row.reading.reported_at, row.dedupe);
+        let hot: BTreeSet<_> = hot.iter().map(key).collect();
+        let settled = rows.iter().filter(|row| !hot.contains(&key(row))).cloned().collect();
+        let settled = work_out(settled, UtcMillis(i64::MAX)).await?;
+        let now = work_out(rows, self.now()).await?;
+        let whole = beside_what_is_gone(kept, &settled, now);
+        Ok(whole.map_err(|error| damaged("rollup_ledgers", no, day, error))?)
+    }
 }
 
 async fn unroll(days: Vec<RolledDay>) -> StoreResult<Vec<Quarter>> {
