@@ -4,7 +4,8 @@
 use anyhow::{Context, bail};
 use ccms_core::time::UtcMillis;
 use ccms_service::archiving::shelf::Shelf;
-use ccms_service::archiving::{date, restore, verify};
+use ccms_service::archiving::verify::Verified;
+use ccms_service::archiving::{adopt, date, restore, verify};
 use ccms_store::{Day, DynStore};
 use clap::Subcommand;
 use serde_json::json;
@@ -14,8 +15,15 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub enum ArchiveCommand {
-    /// Print every archived day, newest first: readings, lights, bytes, file and revision.
+    /// Print every archived day, newest first: readings, lights, bytes, file and revision. Then the files that no record names.
     List,
+    /// Take files into the database that no record names, the newest of a day that has none or an older one: after an older backup of
+    /// the database was put back. Each is read as a whole first.
+    Adopt {
+        /// Only this day, as 2025-12-31 (UTC).
+        #[arg(long, value_parser = day)]
+        day: Option<Day>,
+    },
     /// Read the files from the first byte to the last and compare them with what the database says of them. Ends with an
     /// error when something is wrong, and names the file.
     Verify {
@@ -39,7 +47,8 @@ pub enum ArchiveCommand {
 
 pub fn archive(args: &ConfigArgs, command: &ArchiveCommand) -> anyhow::Result<()> {
     with_store(args, async |config, store| match command {
-        ArchiveCommand::List => list(&store).await,
+        ArchiveCommand::List => list(&config, &store).await,
+        ArchiveCommand::Adopt { day } => adopt_files(&config, &store, *day).await,
         ArchiveCommand::Verify { day } => verify_files(&config, &store, *day).await,
         ArchiveCommand::Restore { day, to, keep_days } => {
             restore_days(&config, &store, (*day, to.unwrap_or(*day)), *keep_days).await
@@ -47,7 +56,7 @@ pub fn archive(args: &ConfigArgs, command: &ArchiveCommand) -> anyhow::Result<()
     })
 }
 
-async fn list(store: &DynStore) -> anyhow::Result<()> {
+async fn list(config: &Config, store: &DynStore) -> anyhow::Result<()> {
     println!("{:<10} {:>12} {:>8} {:>14} {:>3}  file", "day", "readings", "lights", "bytes", "rev");
     for day in store.archived_days(Day(i32::MIN), Day(i32::MAX), u32::MAX).await? {
         let kept = match day.kept_until {
@@ -65,7 +74,40 @@ async fn list(store: &DynStore) -> anyhow::Result<()> {
             day.file
         );
     }
+    let mut strays = Verified::default();
+    verify::look_at_strays(store, &config.shelf()?, config.clock().now(), &mut strays).await?;
+    tell_of_strays(&strays);
+    strays.findings.iter().for_each(|finding| println!("{finding}"));
     Ok(())
+}
+
+/// Of those with which nothing is wrong.
+fn tell_of_strays(strays: &Verified) {
+    for file in &strays.young {
+        println!("{file}: the database does not know it yet; a server may be about to record it");
+    }
+    for (file, until) in &strays.replaced {
+        println!("{file}: another took its place; it is kept until {until}");
+    }
+    for file in &strays.spare {
+        println!("{file}: nothing needs it any more; a running server removes it");
+    }
+}
+
+async fn adopt_files(config: &Config, store: &DynStore, day: Option<Day>) -> anyhow::Result<()> {
+    let done = adopt::adopt(store, &config.shelf()?, day, "command line", config.clock().now()).await?;
+    for record in &done.days {
+        println!(
+            "{}: {} readings of {} lights, from {}.",
+            date(record.day),
+            record.readings,
+            record.lights,
+            record.file
+        );
+    }
+    println!("{} days were taken in.", done.days.len());
+    done.left.iter().for_each(|left| println!("{left}"));
+    if done.left.is_empty() { Ok(()) } else { bail!("{} files were left where they are", done.left.len()) }
 }
 
 async fn verify_files(config: &Config, store: &DynStore, day: Option<Day>) -> anyhow::Result<()> {
@@ -73,9 +115,7 @@ async fn verify_files(config: &Config, store: &DynStore, day: Option<Day>) -> an
     if let Some(day) = day.filter(|_| done.days == 0) {
         bail!("{} is not archived; `ccms archive list` shows which days are", date(day));
     }
-    for file in &done.young {
-        println!("{file}: nobody refers to it yet; a server may be about to, or removes it within a day");
-    }
+    tell_of_strays(&done);
     for finding in &done.findings {
         println!("{finding}");
     }

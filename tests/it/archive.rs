@@ -20,28 +20,34 @@ use crate::database::Engine;
 use crate::sealing::{blocks, city_with_a_past, hands_in_the_past, history};
 use crate::upkeep::by_hand;
 
-const DAY_S: i64 = 86_400;
+pub const DAY_S: i64 = 86_400;
 /// Of three days that end in the morning.
-const DAYS: u32 = 4;
+pub const DAYS: u32 = 4;
 /// More than the thirty days after which a day goes.
-const LATER_S: i64 = 40 * DAY_S;
+pub const LATER_S: i64 = 40 * DAY_S;
 
-async fn archived(city: &City) -> Vec<ArchivedDay> {
+pub async fn archived(city: &City) -> Vec<ArchivedDay> {
     city.store.inner().archived_days(Day(i32::MIN), Day(i32::MAX), 100).await.unwrap()
 }
 
 /// Files of the archive, staged ones too.
-fn files(city: &City) -> Vec<PathBuf> {
+pub fn files(city: &City) -> Vec<PathBuf> {
     let folder = |path: PathBuf| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-    folder(city.data_dir().join("archive")).flat_map(folder).collect()
+    let years = folder(city.data_dir().join("archive")).filter(|path| !path.ends_with("replaced"));
+    years.flat_map(folder).collect()
 }
 
-fn file(city: &City, day: &ArchivedDay) -> PathBuf {
+/// Those that others took the place of.
+pub fn replaced(city: &City) -> usize {
+    std::fs::read_dir(city.data_dir().join("archive/replaced")).map_or(0, Iterator::count)
+}
+
+pub fn file(city: &City, day: &ArchivedDay) -> PathBuf {
     city.data_dir().join("archive").join(&day.file)
 }
 
 /// Everything is sealed and old enough, and so it was told before anything moved.
-async fn city_long_after(engine: Engine) -> (City, Integrator, Vec<Vec<serde_json::Value>>) {
+pub async fn city_long_after(engine: Engine) -> (City, Integrator, Vec<Vec<serde_json::Value>>) {
     let (city, reader, _) = city_with_a_past(engine).await;
     city.waits(LATER_S);
     let told = history(&reader).await;
@@ -51,14 +57,15 @@ async fn city_long_after(engine: Engine) -> (City, Integrator, Vec<Vec<serde_jso
 }
 
 /// One reading of light 1, word for word, and one of the same day that nobody heard of.
-async fn hands_in_again(city: &City, row: &ReadingRow) {
+pub async fn hands_in_again(city: &City, row: &ReadingRow) {
     let twin = ReadingRow { received_at: city.clock.now(), ..row.clone() };
     let mut news = twin.clone();
     news.reading.reported_at = row.reading.reported_at.plus_seconds(5);
     news.dedupe = news.reading.dedupe_key();
     city.store.inner().append_readings(&[twin, news]).await.unwrap();
     // Another's word, so that memory and checkpoint go past the two.
-    city.claimed_device("IMEI:351234567890999").await.reports(PowerState::On).await.ok();
+    let others = city.store.inner().lights().await.unwrap().len();
+    city.claimed_device(&format!("IMEI:35123456{others:07}")).await.reports(PowerState::On).await.ok();
     city.ccms.checkpoint().await;
 }
 
@@ -70,7 +77,7 @@ async fn other_process(city: &City) -> Ccms {
     Ccms::start(settings, city.clock.clone(), city.store.clone(), keys).await.unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -112,6 +119,15 @@ on_both! {
         assert!(blocks(&city).await.iter().all(|b| b.day != Day::of(at)));
         let revisions: Vec<u32> = archived(&city).await.iter().map(|d| d.revision).collect();
         assert_eq!((revisions.iter().sum::<u32>(), files(&city).len()), (DAYS + 1, DAYS as usize), "the old file is gone");
+        assert_eq!(replaced(&city), 1, "aside, where a backup of the database still finds it");
+        let output = city.command_line(&["archive", "verify"]).await;
+        assert!(output.status.success() && said(&output).contains("replaced/"), "{}", said(&output));
+        city.waits(6 * DAY_S);
+        city.ccms.archive().await.unwrap();
+        assert_eq!(replaced(&city), 1);
+        city.waits(DAY_S + 60);
+        city.ccms.archive().await.unwrap();
+        assert_eq!(replaced(&city), 0);
         let city = city.crashes().await;
         assert_eq!(history(&Integrator::of(&city, ccms_service::Scope::Admin).await).await, with_late);
     }
@@ -161,7 +177,7 @@ on_both! {
                 }
             }
             assert!(interruptions > 8, "{interruptions}");
-            city.waits(DAY_S + 1);
+            city.waits(8 * DAY_S);
             city.ccms.archive().await.unwrap();
             assert_eq!(history(&reader).await, told);
             assert!(blocks(&city).await.is_empty());
@@ -192,9 +208,9 @@ on_both! {
                 break;
             }
         }
-        city.waits(2 * DAY_S);
+        city.waits(10 * DAY_S);
         city.ccms.archive().await.unwrap();
-        assert_eq!(history(&reader).await, told);
+        assert_eq!((history(&reader).await, replaced(&city)), (told, 0));
         let revisions: Vec<u32> = archived(&city).await.iter().map(|d| d.revision).collect();
         assert_eq!((revisions.iter().sum::<u32>(), files(&city).len()), (DAYS + 1, DAYS as usize));
         assert!(blocks(&city).await.iter().all(|b| b.day != Day::of(at)));
@@ -249,7 +265,10 @@ on_both! {
         let output = city.command_line(&["archive", "verify", "--day", "2025-12-15"]).await;
         assert!(output.status.success(), "{}", said(&output));
         city.ccms.archive().await.unwrap();
-        assert!(!stray.exists(), "old, and nobody refers to it");
+        assert!(stray.exists(), "it may be newer than the database is");
+        let output = city.command_line(&["archive", "adopt"]).await;
+        assert!(!output.status.success() && said(&output).contains("it says of itself"), "{}", said(&output));
+        assert_eq!((archived(&city).await, stray.exists()), (days.clone(), true));
         let list = said(&city.command_line(&["archive", "list"]).await);
         assert!(days.iter().all(|d| list.contains(&d.file)), "{list}");
     }
@@ -349,7 +368,7 @@ on_both! {
         let (one, two) = tokio::join!(city.ccms.archive(), other.archive());
         assert!(one.unwrap().days + two.unwrap().days >= DAYS);
         assert_eq!(history(&reader).await, told);
-        city.waits(DAY_S + 1);
+        city.waits(8 * DAY_S);
         tokio::join!(city.ccms.archive(), other.archive()).0.unwrap();
         assert_eq!(history(&reader).await, told);
         assert!(blocks(&city).await.is_empty());

@@ -43,6 +43,7 @@ mod api_requests;
 mod api_rights;
 mod architecture;
 mod archive;
+mod archive_at_odds;
 mod archive_readers;
 mod bad_input;
 mod commands;

@@ -21,6 +21,21 @@ pub struct Footer {
 }
 
 impl Footer {
+    /// The last bytes of a file, which say how long its footer is.
+    pub const END_BYTES: u64 = 8;
+
+    /// How many bytes [`Self::parse`] takes, from the last bytes of a file; none where it does not end as one does.
+    pub fn length(end: &[u8]) -> Option<u32> {
+        let (length, magic) = end.get(end.len().checked_sub(Self::END_BYTES as usize)?..)?.split_at_checked(4)?;
+        let length = u32::from_le_bytes(length.try_into().ok()?);
+        (magic == b"PAR1").then(|| length.checked_add(Self::END_BYTES as u32)).flatten()
+    }
+
+    /// The checksum of these bytes.
+    pub fn checksum(bytes: &[u8]) -> u32 {
+        crc32fast::hash(bytes)
+    }
+
     /// From the file's last bytes, as many as [`crate::Finished::footer_bytes`] says, with the checksum from there.
     pub fn parse(bytes: &[u8], crc: u32) -> Result<Self, ArchiveFileError> {
         if crc32fast::hash(bytes) != crc {

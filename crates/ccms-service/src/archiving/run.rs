@@ -3,18 +3,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ccms_archive::{DayWriter, Digest, Finished, GROUP_READINGS, Names};
-use ccms_core::time::UtcMillis;
 use ccms_store::{ArchivedDay, AuditEntry, Day, SealedMark, StoreResult};
 use serde_json::json;
 
 use super::merge::Merged;
-use super::shelf::{Shelf, Writing, staged_for};
-use super::{ArchiveError, ORPHAN_AFTER_S, date};
+use super::shelf::{Shelf, Writing};
+use super::strays::{Stray, replaced_name, strays};
+use super::{ArchiveError, date};
 use crate::ccms::Ccms;
 use crate::metrics;
 
 /// A day whose file is younger than this waits with what came late: each time the whole file is written anew.
 const REWRITE_AFTER_S: i64 = 86_400;
+/// Files that are written anew in one run.
+const REWRITTEN_AT_ONCE: u32 = 4;
 /// Records of days are few: one for each day of the city.
 const ALL: u32 = u32::MAX;
 
@@ -38,7 +40,7 @@ impl Ccms {
         let storage = &self.settings().storage;
         let mut done = Archived::default();
         let Some(shelf) = &storage.shelf else { return Ok(done) };
-        let _turn = self.inner().archiving.lock().await;
+        let mut told = self.inner().archiving.lock().await;
         let today = Day::of(self.now());
         let before = |days: u32| Day(today.0.saturating_sub_unsigned(days));
         if storage.archive_after_days > 0 {
@@ -47,32 +49,68 @@ impl Ccms {
         if storage.delete_archive_after_days > 0 {
             done.deleted = self.delete_before(shelf, before(storage.delete_archive_after_days)).await?;
         }
-        self.remove_orphans(shelf).await?;
+        let deleted = match storage.delete_archive_after_days {
+            0 => Day(i32::MIN),
+            days => before(days),
+        };
+        self.remove_strays(shelf, deleted, &mut told).await?;
         Ok(done)
     }
 
     async fn archive_before(&self, shelf: &Shelf, before: Day, done: &mut Archived) -> Result<(), ArchiveError> {
-        let (mut from, mut names) = (Day(i32::MIN), None);
+        if shelf.is_local() && self.is_short_of_disk() {
+            tracing::warn!("nothing is archived while the disk is nearly full");
+            return Ok(());
+        }
+        let (mut from, mut late) = (Day(i32::MIN), Vec::new());
+        let mut names = None;
         while let Some(day) = self.store().earliest_sealed_day(from, before).await? {
-            if self.inner().stop.is_cancelled() {
-                break;
+            match self.archived(day).await? {
+                Some(file) if file.kept_until.is_none() => late.push((file.archived_at, day)),
+                _ => self.archive_or_say(shelf, day, &mut names, done).await?,
             }
-            let names = match &names {
-                Some(names) => names,
-                None => names.insert(Arc::new(self.names().await?)),
-            };
-            match self.archive_day(shelf, day, names, done).await {
-                Ok(()) => {}
-                Err(ArchiveError::Store(error)) => return Err(error.into()),
-                Err(error) => {
-                    metrics::archive_failed();
-                    tracing::error!(%error, day = date(day), "a day was not archived; its blocks stay where they are");
-                    done.failed += 1;
-                }
+            if self.inner().stop.is_cancelled() {
+                return Ok(());
             }
             from = Day(day.0 + 1);
         }
+        // The one that waits longest first: whatever a clock says that jumps, the archive is not written anew in one night.
+        late.retain(|(archived_at, _)| self.now() >= archived_at.plus_seconds(REWRITE_AFTER_S));
+        late.sort();
+        let mut left = REWRITTEN_AT_ONCE;
+        for (_, day) in late {
+            let failed = done.failed;
+            self.archive_or_say(shelf, day, &mut names, done).await?;
+            // One that fails each time is in nobody's way.
+            left -= u32::from(done.failed == failed);
+            if left == 0 {
+                break;
+            }
+        }
         Ok(())
+    }
+
+    async fn archive_or_say(
+        &self,
+        shelf: &Shelf,
+        day: Day,
+        names: &mut Option<Arc<Names>>,
+        done: &mut Archived,
+    ) -> Result<(), ArchiveError> {
+        let names = match names {
+            Some(names) => names,
+            None => names.insert(Arc::new(self.names().await?)),
+        };
+        match self.archive_day(shelf, day, names, done).await {
+            Ok(()) => Ok(()),
+            Err(ArchiveError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                metrics::archive_failed();
+                tracing::error!(%error, day = date(day), "a day was not archived; its blocks stay where they are");
+                done.failed += 1;
+                Ok(())
+            }
+        }
     }
 
     async fn archive_day(
@@ -133,14 +171,18 @@ impl Ccms {
             return Err(error);
         }
         if !self.store().record_archived(&record).await? {
-            // Another process was first, or somebody wants the blocks.
-            remove(shelf, &record.file).await;
+            // Another process was first, or somebody wants the blocks; or this very file was taken in by somebody.
+            if self.archived(day).await?.is_none_or(|now| now.file != record.file) {
+                remove(shelf, &record.file).await;
+            }
             return Ok(());
         }
         metrics::archived(readings, bytes);
         (done.days, done.readings, done.bytes) = (done.days + 1, done.readings + readings, done.bytes + bytes);
-        if let Some(replaced) = replaced {
-            remove(shelf, &replaced.file).await;
+        if let Some(replaced) = replaced
+            && let Err(error) = shelf.rename(&replaced.file, &replaced_name(&replaced.file)).await
+        {
+            tracing::warn!(%error, "a file that another took the place of was not put aside");
         }
         self.forget_blocks(day, revision, &marks).await
     }
@@ -212,24 +254,35 @@ impl Ccms {
         Ok(deleted)
     }
 
-    /// Removes files of ours that nobody refers to.
-    async fn remove_orphans(&self, shelf: &Shelf) -> Result<(), ArchiveError> {
+    /// Removes what no record names and nothing needs, and says once of a file that it should be named.
+    async fn remove_strays(
+        &self,
+        shelf: &Shelf,
+        deleted: Day,
+        told: &mut BTreeSet<String>,
+    ) -> Result<(), ArchiveError> {
         // The files first: one that is recorded meanwhile is then known.
         let files = shelf.files().await?;
         let known = self.store().archived_days(Day(i32::MIN), Day(i32::MAX), ALL).await?;
-        let known: BTreeSet<String> = known.into_iter().map(|day| day.file).collect();
-        let old = self.now().plus_seconds(-ORPHAN_AFTER_S);
-        for file in files {
-            if !known.contains(&file) && made_at(&file).is_some_and(|at| at < old) {
-                tracing::warn!(file, "removing a file of the archive that nobody refers to");
-                shelf.remove(&file).await?;
+        told.retain(|file| files.contains(file));
+        for (file, stray) in strays(&files, &known, deleted, self.now()) {
+            match stray {
+                Stray::Spare => {
+                    tracing::info!(file, "removing a file of the archive that nothing needs any more");
+                    shelf.remove(&file).await?;
+                }
+                Stray::Unclaimed if told.insert(file.clone()) => tracing::warn!(
+                    file,
+                    "the database does not know this file of the archive; it is kept, and `ccms archive adopt` takes it in"
+                ),
+                _ => {}
             }
         }
         Ok(())
     }
 
     /// The record of a day.
-    pub(super) async fn archived(&self, day: Day) -> StoreResult<Option<ArchivedDay>> {
+    pub(crate) async fn archived(&self, day: Day) -> StoreResult<Option<ArchivedDay>> {
         Ok(self.store().archived_days(day, day, 1).await?.pop())
     }
 
@@ -261,10 +314,4 @@ async fn remove(shelf: &Shelf, file: &str) {
     if let Err(error) = shelf.remove(file).await {
         tracing::warn!(%error, "a file of the archive was not removed");
     }
-}
-
-/// When a file of ours was made, by its name, or begun.
-pub(super) fn made_at(file: &str) -> Option<UtcMillis> {
-    let stamp = staged_for(file).unwrap_or(file).strip_suffix(".parquet")?.rsplit_once('.')?.1;
-    Some(UtcMillis(stamp.split_once('-')?.0.parse().ok()?))
 }

@@ -16,6 +16,9 @@ use sha2::{Digest as _, Sha256};
 use super::ArchiveError;
 use super::lookup::Remembered;
 
+/// Where files are that others took the place of, beside the years.
+pub(super) const REPLACED: &str = "replaced";
+
 #[derive(Debug, Clone)]
 pub struct Shelf {
     objects: Arc<dyn ObjectStore>,
@@ -107,6 +110,16 @@ impl Shelf {
             hash.update(&piece);
         }
         Ok((bytes, hash.finalize().into()))
+    }
+
+    /// Whether it takes room of a disk that may be the database's.
+    pub(super) fn is_local(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Gives a file another name, in whose place nothing is.
+    pub(super) async fn rename(&self, file: &str, name: &str) -> Result<(), ArchiveError> {
+        self.objects.rename(&path(file)?, &path(name)?).await.map_err(|e| ArchiveError::file(file, e))
     }
 
     /// One that is gone already is no error.

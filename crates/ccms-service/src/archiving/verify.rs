@@ -1,12 +1,10 @@
 //! Whether the archive is what the database says of it.
-use std::collections::BTreeSet;
-
 use ccms_core::time::UtcMillis;
 use ccms_store::{ArchivedDay, Day, DynStore};
 
-use super::run::made_at;
 use super::shelf::Shelf;
-use super::{ArchiveError, ORPHAN_AFTER_S, date};
+use super::strays::{Stray, strays};
+use super::{ArchiveError, date};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
@@ -17,8 +15,12 @@ pub struct Verified {
     pub readings: u64,
     /// What is wrong; each names its file.
     pub findings: Vec<String>,
-    /// Files that nobody refers to, so young that a running server may be about to.
+    /// Files that no record names, so young that a running server may be about to.
     pub young: Vec<String>,
+    /// Files that others took the place of, and until when they are kept.
+    pub replaced: Vec<(String, UtcMillis)>,
+    /// Files that a running server will remove.
+    pub spare: Vec<String>,
 }
 
 /// Reads every recorded file, or one day's, from the first byte to the last.
@@ -49,21 +51,38 @@ pub async fn verify(
         done.days += 1;
     }
     if day.is_none() {
-        let files = shelf.files().await?;
-        let known = store.archived_days(from, last, u32::MAX).await?;
-        let known: BTreeSet<&str> = known.iter().map(|record| &*record.file).collect();
-        for file in files.into_iter().filter(|file| !known.contains(&**file)) {
-            if made_at(&file).is_some_and(|at| at >= now.plus_seconds(-ORPHAN_AFTER_S)) {
-                done.young.push(file);
-            } else {
-                done.findings.push(format!("{file}: nobody refers to it"));
-            }
-        }
+        look_at_strays(store, shelf, now, &mut done).await?;
     }
     Ok(done)
 }
 
-async fn check(shelf: &Shelf, record: &ArchivedDay) -> Result<(), ArchiveError> {
+/// Files that no record names.
+///
+/// # Errors
+/// When the folder or the database does not answer.
+pub async fn look_at_strays(
+    store: &DynStore,
+    shelf: &Shelf,
+    now: UtcMillis,
+    done: &mut Verified,
+) -> Result<(), ArchiveError> {
+    let files = shelf.files().await?;
+    let known = store.archived_days(Day(i32::MIN), Day(i32::MAX), u32::MAX).await?;
+    for (file, stray) in strays(&files, &known, Day(i32::MIN), now) {
+        match stray {
+            Stray::Young => done.young.push(file),
+            Stray::Replaced(until) => done.replaced.push((file, until)),
+            Stray::Spare => done.spare.push(file),
+            Stray::Foreign => done.findings.push(format!("{file}: nobody refers to it")),
+            Stray::Unclaimed => done.findings.push(format!(
+                "{file}: the database does not know it; `ccms archive adopt` takes it in when it is whole and newer"
+            )),
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn check(shelf: &Shelf, record: &ArchivedDay) -> Result<(), ArchiveError> {
     let wrong = |what: String| ArchiveError::file(&record.file, what);
     let (bytes, sha256) = shelf.sum(&record.file).await?;
     if bytes != record.bytes {
