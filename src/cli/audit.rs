@@ -32,7 +32,7 @@ pub fn audit(args: &ConfigArgs, command: &AuditCommand) -> anyhow::Result<()> {
 
 async fn verify(store: &DynStore, expect: Option<&str>) -> anyhow::Result<()> {
     let mut met = expect.is_none();
-    let walked = audit_chain(store, |hash| met = met || Some(hex(hash).as_str()) == expect).await?;
+    let walked = audit_chain(store, |entry| met = met || entry.hash.as_ref().map(hex).as_deref() == expect).await?;
     let (count, at) =
         walked.map_err(|no| anyhow!("the audit log was changed: entry {no} does not follow from the one before it"))?;
     if !met {

@@ -31,8 +31,11 @@ pub fn verify(args: &ConfigArgs, VerifyArgs { backup, without_archive }: &Verify
         let store = boot::open_to_read(&config).await?;
         let report = async {
             let archived = !store.archived_days(Day(i32::MIN), Day(i32::MAX), 1).await?.is_empty();
-            let shelf = if archived && !without_archive { Some(config.shelf()?) } else { None };
-            Ok::<_, anyhow::Error>(look_through(&store, shelf.as_ref()).await?)
+            // A database that knows of no file may be older than the folder is.
+            let is_there = archived || config.storage.archive_url.is_some() || config.data_dir.join("archive").exists();
+            let shelf = if is_there && !without_archive { Some(config.shelf()?) } else { None };
+            let shelf = shelf.as_ref().map(|shelf| (shelf, config.clock().now()));
+            Ok::<_, anyhow::Error>(look_through(&store, shelf).await?)
         }
         .await;
         store.close().await;

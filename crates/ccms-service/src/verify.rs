@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ccms_core::ids::LightNo;
 use ccms_core::reading::ReadingFlags;
+use ccms_core::time::UtcMillis;
 use ccms_store::audit_chain::{CHAIN_START, walk};
-use ccms_store::{Count, Day, DynStore, LogPosition, ReadingRow, SealedDay, StoreError, StoreResult};
+use ccms_store::{ChainedEntry, Count, Day, DynStore, LogPosition, ReadingRow, SealedDay, StoreError, StoreResult};
 
+use crate::archiving::date;
 use crate::archiving::shelf::Shelf;
 
 mod daily;
@@ -40,6 +42,8 @@ pub struct Report {
 struct Named {
     lights: BTreeSet<u32>,
     devices: BTreeSet<u32>,
+    /// Days whose files were deleted: their readings are gone, and their sums of more than what came late.
+    deleted: BTreeSet<String>,
 }
 
 impl Report {
@@ -63,11 +67,11 @@ impl Report {
     }
 }
 
-/// With a shelf the files of archived days are read as well.
+/// With a shelf, and the time, the files of archived days are read as well.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn look_through(store: &DynStore, shelf: Option<&Shelf>) -> StoreResult<Report> {
+pub async fn look_through(store: &DynStore, shelf: Option<(&Shelf, UtcMillis)>) -> StoreResult<Report> {
     let mut report = Report { engine: store.engine().await?, ..Report::default() };
     let mut named = Named::default();
     let findings = store.engine_findings().await;
@@ -75,9 +79,13 @@ pub async fn look_through(store: &DynStore, shelf: Option<&Shelf>) -> StoreResul
         report.finds(finding);
     }
     report.damages = report.found;
-    audit(store, &mut report).await?;
+    named.deleted = audit(store, &mut report).await?;
     blocks(store, &mut report, &mut named).await?;
-    files::look_through(store, shelf, &mut report, &mut named).await?;
+    files::look_through(store, shelf.map(|(shelf, _)| shelf), &mut report, &mut named).await?;
+    if let Some((shelf, now)) = shelf {
+        files::strays(store, shelf, now, &mut report).await?;
+    }
+    files::lost(store, &mut report, &named.deleted).await?;
     daily::look_through(store, &mut report).await?;
     log(store, &mut report, &mut named).await?;
     strays(store, &mut report, &named).await?;
@@ -92,7 +100,7 @@ pub async fn look_through(store: &DynStore, shelf: Option<&Shelf>) -> StoreResul
 /// In the result inside: the number of the first entry that does not follow.
 pub async fn audit_chain(
     store: &DynStore,
-    mut met: impl FnMut(&[u8; 32]),
+    mut met: impl FnMut(&ChainedEntry),
 ) -> StoreResult<Result<(u64, [u8; 32]), i64>> {
     let (mut at, mut last, mut count) = (CHAIN_START, 0, 0u64);
     loop {
@@ -102,14 +110,21 @@ pub async fn audit_chain(
             Ok(hash) => hash,
             Err(no) => return Ok(Err(no)),
         };
-        page.iter().filter_map(|e| e.hash.as_ref()).for_each(&mut met);
+        page.iter().for_each(&mut met);
         last = end.no;
         count += page.len() as u64;
     }
 }
 
-async fn audit(store: &DynStore, report: &mut Report) -> StoreResult<()> {
-    let walked = audit_chain(store, |_| {}).await;
+/// Answers which days were deleted.
+async fn audit(store: &DynStore, report: &mut Report) -> StoreResult<BTreeSet<String>> {
+    let mut deleted = BTreeSet::new();
+    let walked = audit_chain(store, |chained| {
+        if chained.entry.action == "archive.delete" {
+            deleted.insert(chained.entry.target.clone());
+        }
+    })
+    .await;
     match report.reads("the audit log", walked)? {
         Some(Ok((count, _))) => report.looked_at.push(format!("{count} entries of the audit log, the chain is whole")),
         Some(Err(no)) => {
@@ -117,7 +132,7 @@ async fn audit(store: &DynStore, report: &mut Report) -> StoreResult<()> {
         }
         None => {}
     }
-    Ok(())
+    Ok(deleted)
 }
 
 async fn blocks(store: &DynStore, report: &mut Report, named: &mut Named) -> StoreResult<()> {
@@ -140,6 +155,9 @@ async fn blocks(store: &DynStore, report: &mut Report, named: &mut Named) -> Sto
                     report.finds(format!("the block of {}: {why}", name_of(block)));
                     continue;
                 }
+            }
+            if named.deleted.contains(&date(block.day)) {
+                continue;
             }
             let finding = rollups::finding(store, block, &mut archived).await;
             if let Some(Some(why)) = report.reads("the sums of a block", finding)? {
@@ -179,6 +197,12 @@ fn name_of(block: &SealedDay) -> String {
 }
 
 async fn log(store: &DynStore, report: &mut Report, named: &mut Named) -> StoreResult<()> {
+    let links = store.log_findings().await;
+    report
+        .reads("how the log hangs together", links)?
+        .unwrap_or_default()
+        .into_iter()
+        .for_each(|wrong| report.finds(format!("the log: {wrong}")));
     let checkpoint = store.checkpoint().await;
     let checkpoint = report.reads("the checkpoint", checkpoint)?;
     let (mut after, mut count, mut twice) = (LogPosition::default(), 0u64, 0u64);

@@ -1,6 +1,6 @@
 //! Days that are in files against what they came to: file and blocks are read together, as whoever sums them does, light by light and
 //! some at a time, worked out once more and compared. So is whether anything was summed up of lights that said nothing.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ccms_archive::Wanted;
 use ccms_block::Quarter;
@@ -12,6 +12,7 @@ use super::rollups::{LOOKS, compare, is_belated};
 use super::{Named, Report};
 use crate::archiving::merge::{Merged, unpack};
 use crate::archiving::shelf::Shelf;
+use crate::archiving::verify::{Verified, look_at_strays};
 use crate::archiving::{ArchiveError, date, join};
 
 /// Readings worked out in one go, or one light's: about as many as a group of a file has.
@@ -35,9 +36,11 @@ pub async fn look_through(
         return Ok(());
     };
     let (mut count, mut readings) = (0, 0);
-    let highest = store.lights().await.map_or(0, |lights| lights.iter().map(|l| l.no.0).max().unwrap_or(0));
+    let lights = report.reads("a light", store.lights().await)?.unwrap_or_default();
+    let highest = lights.iter().map(|l| l.no.0).max().unwrap_or(0);
     for mut record in days.into_iter().rev() {
         let day = record.day;
+        let is_deleted = named.deleted.contains(&date(day));
         let mut looked = of_day(store, shelf, &record, highest).await;
         // A running server may replace a file, and deletes what is too old.
         if looked.is_err() {
@@ -55,7 +58,8 @@ pub async fn look_through(
                 (count, readings) = (count + 1, readings + found.readings);
                 named.lights.extend(found.named.lights);
                 named.devices.extend(found.named.devices);
-                found.wrong.into_iter().for_each(|wrong| report.finds(wrong));
+                // One that was deleted and made anew has what came late, and its sums have more.
+                found.wrong.into_iter().filter(|_| !is_deleted).for_each(|wrong| report.finds(wrong));
             }
             Err(ArchiveError::Store(error)) => {
                 report.reads(&format!("the archived day {}", date(day)), Err::<(), _>(error))?;
@@ -64,6 +68,40 @@ pub async fn look_through(
         }
     }
     report.looked_at.push(format!("{count} archived days with {readings} readings, and what they came to"));
+    Ok(())
+}
+
+/// Files that no record names.
+pub async fn strays(store: &DynStore, shelf: &Shelf, now: UtcMillis, report: &mut Report) -> StoreResult<()> {
+    let mut strays = Verified::default();
+    match look_at_strays(store, shelf, now, &mut strays).await {
+        Ok(()) => strays.findings.into_iter().for_each(|finding| report.finds(finding)),
+        Err(ArchiveError::Store(error)) => {
+            return report.reads("the list of archived days", Err::<(), _>(error)).map(drop);
+        }
+        Err(error) => report.finds(format!("the archive: {error}")),
+    }
+    Ok(())
+}
+
+/// Days that came to something, and whose readings are nowhere although nobody deleted them.
+pub async fn lost(store: &DynStore, report: &mut Report, deleted: &BTreeSet<String>) -> StoreResult<()> {
+    let (mut after, mut lights) = ((LightNo(0), Day(i32::MIN)), BTreeMap::<Day, u32>::new());
+    loop {
+        let page = store.bare_rollups(after, LIGHTS_AT_ONCE).await;
+        let Some(page) = report.reads("what days came to", page)? else { break };
+        let Some(last) = page.last() else { break };
+        after = *last;
+        for (_, day) in page.into_iter().filter(|(_, day)| !deleted.contains(&date(*day))) {
+            *lights.entry(day).or_default() += 1;
+        }
+    }
+    for (day, lights) in lights {
+        report.finds(format!(
+            "what {lights} lights said on {} is lost: there are sums, and neither a block nor a file",
+            date(day)
+        ));
+    }
     Ok(())
 }
 

@@ -145,9 +145,9 @@ pub type Kept = (Vec<(Day, u64, u32)>, Vec<ccms_store::Count>);
 
 /// That everything which is kept is whole, and that nothing is kept which nobody refers to.
 pub async fn kept_whole(life: &Life) -> Result<Kept, String> {
-    let report = verify::look_through(&life.store, Some(&life.shelf)).await.map_err(|e| e.to_string())?;
-    nothing("found by verify", report.findings.iter())?;
     let now = life.clock.now();
+    let report = verify::look_through(&life.store, Some((&life.shelf, now))).await.map_err(|e| e.to_string())?;
+    nothing("found by verify", report.findings.iter())?;
     let verified = ccms_service::archiving::verify::verify(&life.store, &life.shelf, None, now).await;
     let verified = verified.map_err(|e| e.to_string())?;
     nothing("found by archive verify", verified.findings.iter())?;
