@@ -4,7 +4,6 @@
 //! environment as other tools take them (`AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`). The bucket has to be there.
 #![cfg(feature = "s3")]
-#![expect(clippy::unwrap_used, reason = "a test from end to end")]
 use std::sync::Arc;
 
 use ccms_core::ids::{DeviceId, DeviceNo, LightId, LightNo};
