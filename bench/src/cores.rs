@@ -19,13 +19,21 @@ pub enum Place {
 
 /// Moves the calling thread, and those that it starts from here on. On a single core nothing moves.
 pub fn move_to(place: Place) {
-    let cores = match (place, ALL.split_last()) {
+    let mut set = CpuSet::new();
+    cores(place).iter().for_each(|core| set.set(*core));
+    // Without the right to it figures are as they come.
+    let _ = sched_setaffinity(None, &set);
+}
+
+/// How many cores servers have when they have theirs.
+pub fn of_servers() -> usize {
+    cores(Place::Servers).len().max(1)
+}
+
+fn cores(place: Place) -> &'static [usize] {
+    match (place, ALL.split_last()) {
         (Place::Servers, Some((_, others))) if !others.is_empty() => others,
         (Place::Generator, Some((last, _))) => std::slice::from_ref(last),
         _ => &ALL,
-    };
-    let mut set = CpuSet::new();
-    cores.iter().for_each(|core| set.set(*core));
-    // Without the right to it figures are as they come.
-    let _ = sched_setaffinity(None, &set);
+    }
 }

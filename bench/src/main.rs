@@ -97,6 +97,8 @@ fn main() -> anyhow::Result<()> {
     let serving = Builder::new_multi_thread().thread_name("server").enable_all().build().context("a runtime")?;
     // For what is compared by the processor time of a request.
     let apart = Builder::new_multi_thread()
+        // As a server has that sees these cores alone: more workers would only take turns on them.
+        .worker_threads(cores::of_servers())
         .thread_name("server")
         .on_thread_start(|| move_to(Place::Servers))
         .enable_all()

@@ -5,10 +5,12 @@ use ccms_service::settings::EnrolmentMode;
 use ccms_store::{AuditEntry, Day, ReadingRow, SealedDay};
 use serde_json::json;
 
-use crate::archive::{DAY_S, DAYS, LATER_S, archived, city_long_after, file, files, hands_in_again, replaced, said};
+use crate::archive::{
+    DAY_S, DAYS, LATER_S, archived, city_long_after, file, files, hands_in_again, history, replaced, said,
+};
 use crate::city::{City, DOCUMENT_TIME};
 use crate::database::Engine;
-use crate::sealing::{blocks, hands_in_the_past, history};
+use crate::sealing::{blocks, hands_in_the_past};
 use crate::upkeep::by_hand;
 
 /// The day goes into its file between one look of the sealer and the next.
@@ -68,7 +70,7 @@ on_both! {
         for _ in 0..2 {
             city.ccms.archive().await.unwrap();
             assert_eq!((files(&city), replaced(&city)), (there.clone(), 1), "nothing goes");
-            city.waits(30 * DAY_S);
+            city.waits(9 * DAY_S);
         }
         for command in ["list", "verify"] {
             let output = said(&city.command_line(&["archive", command]).await);

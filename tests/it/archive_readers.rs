@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ccms_core::ids::LightNo;
-use ccms_core::reading::PowerState;
+use ccms_core::reading::{PowerState, ReadingFlags};
 use serde_json::{Value, json};
 
 use crate::city::City;
@@ -58,7 +58,8 @@ on_both! {
         city.waits(LATER_S);
         city.ccms.seal().await.expect("sealed");
         let mut stored = city.stored().await;
-        stored.retain(|row| row.light_no == LightNo(1));
+        // Readings whose clock nobody believes stay in the log until they go.
+        stored.retain(|row| row.light_no == LightNo(1) && !row.reading.flags.has(ReadingFlags::CLOCK_SUSPECT));
         stored.sort_by_key(|row| row.reading.reported_at);
         assert!(city.ccms.archive().await.expect("archived").days > 0);
         let archive = city.data_dir().join("archive");

@@ -1,6 +1,7 @@
 //! Instants and times of day. The wire speaks RFC 3339 in UTC with whole seconds; inside, an instant is epoch milliseconds.
 use std::fmt;
 
+use jiff::tz::Offset;
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -68,10 +69,21 @@ impl UtcMillis {
 }
 
 impl fmt::Display for UtcMillis {
-    /// `2025-12-17T10:30:05Z`: whole seconds, as in the contract.
+    /// `2025-12-17T10:30:05Z`: whole seconds, as in the contract. Every answer has one: its digits are put down as they are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = Timestamp::from_second(self.seconds()).unwrap_or_else(|_| self.timestamp());
-        write!(f, "{}", whole.round(Unit::Second).unwrap_or(whole))
+        let at = Offset::UTC.to_datetime(whole);
+        if at.year() < 0 {
+            return write!(f, "{}", whole.round(Unit::Second).unwrap_or(whole));
+        }
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let parts = [i16::from(at.month()), at.day().into(), at.hour().into(), at.minute().into(), at.second().into()];
+        let year = [at.year() / 100, at.year() % 100];
+        for (two, place) in year.into_iter().chain(parts).zip([0, 2, 5, 8, 11, 14, 17]) {
+            text[place] += (two / 10) as u8;
+            text[place + 1] += (two % 10) as u8;
+        }
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -168,7 +180,20 @@ impl<'de> Deserialize<'de> for TimeOfDay {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_reads_as_the_calendar_has_it(ms in prop_oneof![any::<i64>(), UtcMillis::MIN.0..UtcMillis::MAX.0]) {
+            let whole = Timestamp::from_second(ms.div_euclid(1000)).or_else(|_| Timestamp::from_millisecond(ms));
+            let whole = whole.unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
+            let expected = whole.round(Unit::Second).unwrap_or(whole).to_string();
+            let told = UtcMillis(ms).to_string();
+            prop_assert!(told == expected || whole.subsec_nanosecond() != 0, "{ms}: {told}, {expected}");
+        }
+    }
 
     #[test]
     fn reads_every_clock_a_device_may_have() {

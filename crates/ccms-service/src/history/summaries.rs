@@ -182,9 +182,10 @@ impl Ccms {
             Some(kept) if self.may_be_deleted(day, self.archived(day).await?.as_ref()) => kept,
             _ => return Ok(work_out(rows, self.now()).await?),
         };
-        let key = |row: &ReadingRow| (row.reading.reported_at, row.dedupe);
-        let hot: BTreeSet<_> = hot.iter().map(key).collect();
-        let settled = rows.iter().filter(|row| !hot.contains(&key(row))).cloned().collect();
+        // Of a reading that came again what is settled is the one that came first.
+        let arrival = |row: &ReadingRow| (row.reading.reported_at, row.dedupe, row.received_at);
+        let hot: BTreeSet<_> = hot.iter().map(arrival).collect();
+        let settled = rows.iter().filter(|row| !hot.contains(&arrival(row))).cloned().collect();
         let settled = work_out(settled, UtcMillis(i64::MAX)).await?;
         let now = work_out(rows, self.now()).await?;
         let whole = beside_what_is_gone(kept, &settled, now);
