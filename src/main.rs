@@ -5,12 +5,6 @@ use ccms::boot::BROKEN_EXIT_CODE;
 use ccms::cli::{Cli, Command};
 use ccms_store::StoreError;
 use clap::Parser;
-use mimalloc::MiMalloc;
-
-/// Also of what is written in C, which is SQLite. A request frees on one thread what another allocated, and a start reads millions of
-/// small texts: figures in bench/README.md.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Two libraries sign and encrypt; both take the same provider, once per process.

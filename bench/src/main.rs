@@ -41,14 +41,9 @@ use std::time::Duration;
 use anyhow::Context;
 use ccms::cli::{Cli, Command};
 use clap::{Parser, ValueEnum};
-use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cores::{Place, move_to};
-
-/// The product's, and so the bases' as well.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Benchmarks of CCMS, each beside a base measured in the same run.
 #[derive(Debug, Clone, Parser)]
