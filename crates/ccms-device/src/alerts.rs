@@ -10,7 +10,7 @@ use crate::config::{ALERT_GAP_S, ALERT_KINDS_MAX};
 use crate::device::Device;
 use crate::exchange::Output;
 use crate::logbook::Level;
-use crate::reading::Sensors;
+use crate::reading::{Quantity, Sensors};
 use crate::request::Kind;
 use crate::saved::Change;
 
@@ -77,7 +77,9 @@ enum Judged {
 
 impl Device {
     pub(crate) fn watch_sensors(&mut self, at: Uptime, s: &Sensors) {
-        let level = |bad: bool, good: bool| match (bad, good) {
+        // What is not measured is neither bad nor good.
+        let level = |of: Quantity, bad: bool, good: bool| match (bad, good) {
+            _ if !s.measures(of) => Judged::Between,
             (true, _) => Judged::Bad,
             (false, true) => Judged::Good,
             (false, false) => Judged::Between,
@@ -90,21 +92,33 @@ impl Device {
                 AlertSeverity::Critical,
                 f64::from(battery),
                 f64::from(BATTERY_CRITICAL_PERCENT),
-                level(battery < BATTERY_CRITICAL_PERCENT, battery >= BATTERY_CRITICAL_PERCENT + BATTERY_BACK_PERCENT),
+                level(
+                    Quantity::Battery,
+                    battery < BATTERY_CRITICAL_PERCENT,
+                    battery >= BATTERY_CRITICAL_PERCENT + BATTERY_BACK_PERCENT,
+                ),
             ),
             (
                 "overheating",
                 AlertSeverity::Critical,
                 celsius,
                 TEMPERATURE_CRITICAL_C,
-                level(celsius > TEMPERATURE_CRITICAL_C, celsius <= TEMPERATURE_CRITICAL_C - TEMPERATURE_BACK_C),
+                level(
+                    Quantity::Temperature,
+                    celsius > TEMPERATURE_CRITICAL_C,
+                    celsius <= TEMPERATURE_CRITICAL_C - TEMPERATURE_BACK_C,
+                ),
             ),
             (
                 "poor_signal",
                 AlertSeverity::Warning,
                 f64::from(signal),
                 f64::from(SIGNAL_POOR_PERCENT),
-                level(signal < SIGNAL_POOR_PERCENT, signal >= SIGNAL_POOR_PERCENT + SIGNAL_BACK_PERCENT),
+                level(
+                    Quantity::Signal,
+                    signal < SIGNAL_POOR_PERCENT,
+                    signal >= SIGNAL_POOR_PERCENT + SIGNAL_BACK_PERCENT,
+                ),
             ),
         ];
         for (kind, severity, value, threshold, level) in measured {

@@ -12,6 +12,7 @@ use crate::config::{CONFIGURE_REFRESH_RETRY_S, CONFIGURE_WAIT_MAX_S, JITTER_PERC
 use crate::device::Device;
 use crate::exchange::Led;
 use crate::logbook::Level;
+use crate::reading::Quantity;
 use crate::request::Kind;
 use crate::state::State;
 
@@ -45,7 +46,11 @@ impl Device {
             status: Some(if failing { "error" } else { power }.to_owned()),
             battery_backup_hours: Some(f64::from(c.battery_backup_hours)),
             gsm_imei: c.device_id.imei().map(str::to_owned),
-            gsm_signal_strength: self.sensors.as_ref().map(|s| f64::from(s.signal_percent)),
+            gsm_signal_strength: self
+                .sensors
+                .as_ref()
+                .filter(|s| s.measures(Quantity::Signal))
+                .map(|s| f64::from(s.signal_percent)),
             communication_type: Some(c.communication_type.clone()),
             firmware_version: Some(c.firmware_version.clone()),
             timestamp: Some(self.clock.guess(at)),

@@ -111,7 +111,7 @@ pub use exchange::{Delivered, Display, Input, Led, Output, Why};
 pub use firmware::Progress;
 pub use lamp::Lamp;
 pub use maintenance::{Lock, Technician};
-pub use reading::{Sample, Sensors};
+pub use reading::{Absent, Quantity, Sample, Sensors};
 pub use request::{Kind, Method, Request, RequestId};
 pub use saved::{Change, Saved, Settings};
 pub use signature::Key;

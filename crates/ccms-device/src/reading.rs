@@ -29,15 +29,54 @@ pub struct Sensors {
     pub error_flags: Vec<String>,
     /// The controller itself is failing: state ERROR.
     pub critical: bool,
+    /// What is not measured here: its number above means nothing, and it is left out of what is sent.
+    #[serde(default, skip_serializing_if = "Absent::is_empty")]
+    pub absent: Absent,
+}
+
+/// What a controller may measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    Temperature,
+    Battery,
+    Signal,
+    Voltage,
+    Current,
+    Power,
+    Frequency,
+    Energy,
+}
+
+/// A set of quantities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Absent(u8);
+
+impl Absent {
+    pub const fn and(self, quantity: Quantity) -> Self {
+        Self(self.0 | 1 << quantity as u8)
+    }
+
+    pub const fn has(self, quantity: Quantity) -> bool {
+        self.0 & 1 << quantity as u8 != 0
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Sensors {
+    pub const fn measures(&self, quantity: Quantity) -> bool {
+        !self.absent.has(quantity)
+    }
+
     pub fn is_hot(&self) -> bool {
-        f64::from(self.temperature_dc) / 10.0 > TEMPERATURE_HOT_C
+        self.measures(Quantity::Temperature) && f64::from(self.temperature_dc) / 10.0 > TEMPERATURE_HOT_C
     }
 
     pub fn battery_is_low(&self) -> bool {
-        self.battery_percent < BATTERY_LOW_PERCENT
+        self.measures(Quantity::Battery) && self.battery_percent < BATTERY_LOW_PERCENT
     }
 
     /// A difference that is worth a status at once.
@@ -46,6 +85,7 @@ impl Sensors {
             || self.battery_is_low() != other.battery_is_low()
             || self.critical != other.critical
             || self.error_flags != other.error_flags
+            || self.absent != other.absent
     }
 }
 
@@ -86,18 +126,18 @@ impl Sample {
             status: StatusPart {
                 power_state: self.lamp.power,
                 brightness: if self.lamp.power == PowerState::On { self.lamp.brightness_percent } else { 0 },
-                temperature_celsius: f64::from(s.temperature_dc) / 10.0,
-                battery_percentage: s.battery_percent,
-                gsm_signal_strength: s.signal_percent,
+                temperature_celsius: s.measures(Quantity::Temperature).then_some(f64::from(s.temperature_dc) / 10.0),
+                battery_percentage: s.measures(Quantity::Battery).then_some(s.battery_percent),
+                gsm_signal_strength: s.measures(Quantity::Signal).then_some(s.signal_percent),
                 uptime_seconds: self.uptime_s,
                 error_flags: s.error_flags.clone(),
             },
             energy: EnergyPart {
-                voltage: f64::from(s.voltage_dv) / 10.0,
-                current: f64::from(s.current_ma) / 1000.0,
-                power_watts: f64::from(s.power_dw) / 10.0,
-                frequency: f64::from(s.frequency_chz) / 100.0,
-                cumulative_kwh: s.energy_wh as f64 / 1000.0,
+                voltage: s.measures(Quantity::Voltage).then_some(f64::from(s.voltage_dv) / 10.0),
+                current: s.measures(Quantity::Current).then_some(f64::from(s.current_ma) / 1000.0),
+                power_watts: s.measures(Quantity::Power).then_some(f64::from(s.power_dw) / 10.0),
+                frequency: s.measures(Quantity::Frequency).then_some(f64::from(s.frequency_chz) / 100.0),
+                cumulative_kwh: s.measures(Quantity::Energy).then_some(s.energy_wh as f64 / 1000.0),
             },
         }
     }
@@ -156,5 +196,31 @@ impl Ring {
             !goes
         });
         was_stored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_measured_is_left_out_and_means_nothing() {
+        let absent = Absent::default().and(Quantity::Temperature).and(Quantity::Energy);
+        let sensors =
+            Sensors { temperature_dc: 700, battery_percent: 90, voltage_dv: 2300, absent, ..Sensors::default() };
+        assert!(!sensors.is_hot() && !sensors.battery_is_low() && sensors.measures(Quantity::Voltage));
+        let none = Sensors { absent: absent.and(Quantity::Battery), battery_percent: 0, ..sensors.clone() };
+        assert!(!none.battery_is_low() && none.differs_notably(&sensors));
+        let lamp = Lamp { power: PowerState::On, brightness_percent: 80 };
+        let at = UtcMillis::from_seconds(1_765_967_400);
+        let sample = Sample { seq: 1, at, uptime_s: 5, lamp, sensors, stored: false, undated: false };
+        let wire = serde_json::to_value(sample.to_wire("IMEI:351234567890123", "SL001")).unwrap();
+        assert_eq!(wire["status"].get("temperature_celsius"), None);
+        assert_eq!(wire["energy"].get("cumulative_kwh"), None);
+        assert_eq!((&wire["energy"]["voltage"], &wire["status"]["battery_percentage"]), (&230.0.into(), &90.into()));
+        // Flash of a firmware that measured everything.
+        let old = r#"{"temperature_dc":1,"battery_percent":2,"signal_percent":3,"voltage_dv":4,"current_ma":5,"power_dw":6,
+            "frequency_chz":7,"energy_wh":8,"error_flags":[],"critical":false}"#;
+        assert!(serde_json::from_str::<Sensors>(old).unwrap().absent.is_empty());
     }
 }

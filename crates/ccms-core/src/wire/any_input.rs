@@ -117,18 +117,18 @@ prop_compose! {
             status: StatusPart {
                 power_state: if on { PowerState::On } else { PowerState::Off },
                 brightness,
-                temperature_celsius: f64::from(celsius) / 10.0,
-                battery_percentage: battery,
-                gsm_signal_strength: signal,
+                temperature_celsius: Some(f64::from(celsius) / 10.0),
+                battery_percentage: Some(battery),
+                gsm_signal_strength: Some(signal),
                 uptime_seconds: uptime,
                 error_flags,
             },
             energy: EnergyPart {
-                voltage: f64::from(volts) / 10.0,
-                current: 0.26,
-                power_watts: 60.0,
-                frequency: 50.0,
-                cumulative_kwh: wh as f64 / 1000.0,
+                voltage: Some(f64::from(volts) / 10.0),
+                current: Some(0.26),
+                power_watts: Some(60.0),
+                frequency: Some(50.0),
+                cumulative_kwh: Some(wh as f64 / 1000.0),
             },
         }
     }
@@ -197,9 +197,9 @@ proptest! {
         let r = &batch.messages[0].reading;
         prop_assert_eq!(r.flags.0, 0);
         prop_assert_eq!((r.reported_at, r.seq, r.power_state), (request.timestamp, request.seq, Some(request.status.power_state)));
-        prop_assert_eq!(f64::from(r.temperature_dc.unwrap()), (request.status.temperature_celsius * 10.0).round());
-        prop_assert_eq!(f64::from(r.voltage_dv.unwrap()), (request.energy.voltage * 10.0).round());
-        prop_assert_eq!(r.energy_wh.unwrap() as f64, (request.energy.cumulative_kwh * 1000.0).round());
+        prop_assert_eq!(f64::from(r.temperature_dc.unwrap()), (request.status.temperature_celsius.unwrap() * 10.0).round());
+        prop_assert_eq!(f64::from(r.voltage_dv.unwrap()), (request.energy.voltage.unwrap() * 10.0).round());
+        prop_assert_eq!(r.energy_wh.unwrap() as f64, (request.energy.cumulative_kwh.unwrap() * 1000.0).round());
         prop_assert_eq!(r.error_flags.len(), request.status.error_flags.len());
         prop_assert_eq!(serde_json::from_slice::<StatusRequest>(&body).unwrap(), request);
     }

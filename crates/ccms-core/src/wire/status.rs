@@ -165,24 +165,33 @@ pub struct StatusRequest {
     pub energy: EnergyPart,
 }
 
+/// A value that its writer cannot measure is left out, which a reader stores as unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusPart {
     pub power_state: PowerState,
     pub brightness: u8,
-    pub temperature_celsius: f64,
-    pub battery_percentage: u8,
-    pub gsm_signal_strength: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_celsius: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery_percentage: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gsm_signal_strength: Option<u8>,
     pub uptime_seconds: u32,
     pub error_flags: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnergyPart {
-    pub voltage: f64,
-    pub current: f64,
-    pub power_watts: f64,
-    pub frequency: f64,
-    pub cumulative_kwh: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voltage: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_watts: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frequency: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cumulative_kwh: Option<f64>,
 }
 
 /// The documented answer, with the server's pacing and, in time, a fresh token.

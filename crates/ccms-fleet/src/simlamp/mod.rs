@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ccms_core::limits::TEMPERATURE_CRITICAL_C;
 use ccms_core::reading::PowerState;
 use ccms_core::time::UtcMillis;
-use ccms_device::{Lamp, Sensors};
+use ccms_device::{Absent, Lamp, Sensors};
 
 pub use fitting::Fitting;
 
@@ -153,6 +153,7 @@ impl SimLamp {
             energy_wh: self.meter.shown_wh(),
             error_flags,
             critical,
+            absent: Absent::default(),
         }
     }
 
