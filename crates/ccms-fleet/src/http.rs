@@ -8,6 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header;
 
+use crate::trust::Trust;
+
 /// The largest answer that is read; anything beyond is no answer of this contract.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// How much longer than the device the shell waits before it drops a request: the device decides first.
@@ -20,10 +22,21 @@ pub struct Http {
 }
 
 impl Http {
-    /// `server`: `http://127.0.0.1:8000`, with or without a slash at the end.
+    /// `server`: `http://127.0.0.1:8000`, with or without a slash at the end. Over TLS the system's authorities are believed.
     pub fn new(server: &str) -> anyhow::Result<Self> {
-        reqwest::Url::parse(server).with_context(|| format!("{server:?} is not a URL"))?;
-        let client = reqwest::Client::builder()
+        Self::with_trust(server, None)
+    }
+
+    /// The same, believing only whom `trust` says.
+    pub fn with_trust(server: &str, trust: Option<&Trust>) -> anyhow::Result<Self> {
+        let url = reqwest::Url::parse(server).with_context(|| format!("{server:?} is not a URL"))?;
+        let mut builder = reqwest::Client::builder();
+        if let Some(trust) = trust {
+            // A pin that pins nothing is a mistake that nobody notices.
+            anyhow::ensure!(url.scheme() == "https", "{server:?}: keys and authorities are for https");
+            builder = builder.tls_backend_preconfigured(trust.client_config()?);
+        }
+        let client = builder
             .tcp_nodelay(true)
             // Answers are a few hundred bytes: packing them costs both sides more than it saves.
             .gzip(false)

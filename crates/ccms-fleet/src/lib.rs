@@ -6,6 +6,8 @@
 //! - [`http`]     requests over the network; [`mod@line`] those of one device of many, on a connection of its own
 //! - [`city`]     where lamps stand, what they are called, which cable they hang on
 //! - [`identity`] IMEI numbers
+//! - [`pole`]     what a runner measures and switches: simulated, or a directory of files ([`directory`])
+//! - [`trust`]    which server a device believes: pinned keys, an authority
 //! - [`physics`]  what a lamp is made of and what surrounds it, as functions of time, place and a seed
 //! - [`simlamp`]  one lamp put together of that; [`sickness`] what may be wrong with it, and how often
 //! - [`flash`]    the flash of one device; [`statelog`] the flash of a whole city in one file
@@ -16,6 +18,7 @@
 pub mod appender;
 pub mod city;
 pub mod clock;
+pub mod directory;
 pub mod flash;
 pub mod http;
 pub mod identity;
@@ -23,6 +26,7 @@ pub mod ledger;
 pub mod line;
 pub mod machine;
 pub mod physics;
+pub mod pole;
 pub mod progress;
 pub mod run;
 pub mod runner;
@@ -31,4 +35,5 @@ pub mod simlamp;
 pub mod solo;
 pub mod statelog;
 pub mod stats;
+pub mod trust;
 pub mod world;

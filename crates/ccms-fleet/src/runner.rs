@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock::Clock;
 use crate::http::Http;
 use crate::line::Line;
+use crate::pole::Pole;
 use crate::simlamp::SimLamp;
 use crate::stats::Stats;
 
@@ -43,9 +44,9 @@ const IDLE_MS: u64 = 1_000;
 /// A pole without mains and battery is looked at this often.
 const DARK_MS: u64 = 2_000;
 
-pub struct Runner<D> {
+pub struct Runner<D, P = SimLamp> {
     pub device: Device,
-    pub lamp: SimLamp,
+    pub lamp: P,
     pub desk: D,
     pub shared: Arc<Shared>,
     /// The device's own connection; without one it shares those of the process.
@@ -57,9 +58,9 @@ pub struct Runner<D> {
     requests: JoinSet<(RequestId, Outcome)>,
 }
 
-impl<D: Desk> Runner<D> {
+impl<D: Desk, P: Pole> Runner<D, P> {
     /// `boot` makes the device, told the time at which it is powered.
-    pub fn new(shared: Arc<Shared>, lamp: SimLamp, desk: D, boot: impl FnOnce(Now) -> Device) -> Self {
+    pub fn new(shared: Arc<Shared>, lamp: P, desk: D, boot: impl FnOnce(Now) -> Device) -> Self {
         let booted_ms = shared.clock.steady_ms();
         let utc = shared.network_time.then(|| shared.clock.utc());
         let device = boot(Now { uptime: Uptime(0), utc });
@@ -83,6 +84,8 @@ impl<D: Desk> Runner<D> {
             self.drain();
             let wake = self.device.wake_at().map(|(at, _)| self.booted_ms + at.0);
             let wake_ms = wake.unwrap_or_else(|| self.shared.clock.steady_ms() + IDLE_MS);
+            let look_ms = self.lamp.look_every_ms().map(|ms| self.shared.clock.steady_ms() + ms);
+            let wake_ms = look_ms.map_or(wake_ms, |look| wake_ms.min(look));
             let until = Instant::from_std(self.shared.clock.instant_at_ms(wake_ms));
             tokio::select! {
                 _ = stop.wait_for(|s| *s) => break,

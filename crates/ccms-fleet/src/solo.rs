@@ -8,11 +8,13 @@ use ccms_device::{Change, Config, Delivered, Device, Display, Lamp, State};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::directory::{Directory, Outputs};
 use crate::flash::Flash;
 use crate::http::Http;
 use crate::runner::{Desk, Runner, Shared};
 use crate::simlamp::SimLamp;
 use crate::stats::Stats;
+use crate::trust::{Pin, Trust};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct DeviceOptions {
@@ -41,10 +43,22 @@ pub struct DeviceOptions {
     /// The device has no network time and learns the time from the server.
     #[arg(long)]
     pub no_network_time: bool,
+    /// Believes a server over TLS by its public key, whatever else its certificate says: `sha256/` and the base64 of the
+    /// SHA-256 of its SubjectPublicKeyInfo. May be repeated: give a spare one
+    #[arg(long, value_name = "sha256/BASE64")]
+    pub pin: Vec<Pin>,
+    /// Believes only certificates of these authorities, PEM
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
+    /// Measures by reading files of this directory, and switches by writing into its `out`, instead of simulating a lamp
+    #[arg(long)]
+    pub sensors: Option<PathBuf>,
 }
 
 struct SoloDesk {
     flash: Flash,
+    /// Where LED and display are, when they are not only told of here.
+    outputs: Option<Outputs>,
 }
 
 impl Desk for SoloDesk {
@@ -66,6 +80,9 @@ impl Desk for SoloDesk {
 
     fn show(&mut self, display: &Display) {
         println!("display [{:?}] {}", display.led, display.text);
+        if let Some(outputs) = &self.outputs {
+            outputs.show(display);
+        }
     }
 
     fn log(&mut self, line: &str) {
@@ -88,16 +105,27 @@ pub async fn run(options: DeviceOptions, stop: watch::Receiver<bool>) -> anyhow:
     if let Some(damage) = damage {
         eprintln!("flash: {damage}; starting as new");
     }
+    let trust = Trust::new(options.pin, options.ca.as_deref())?;
     let seed = id.as_str().bytes().fold(0_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
     let shared = Arc::new(Shared {
         clock: Clock::start(options.clock_offset_seconds),
-        http: Http::new(&options.server)?,
+        http: Http::with_trust(&options.server, trust.as_ref())?,
         stats: Stats::new(1),
         network_time: !options.no_network_time,
     });
-    let lamp = SimLamp::new(seed, options.latitude, options.longitude, false, None);
     let mut config = Config::new(id, options.latitude, options.longitude, seed);
     (config.name, config.address, config.city) = (options.name, options.address, options.city);
-    Runner::new(shared, lamp, SoloDesk { flash }, |now| Device::new(config, saved, now)).run(stop).await;
+    let boot = |now| Device::new(config, saved, now);
+    match options.sensors {
+        Some(path) => {
+            let directory = Directory::open(&path)?;
+            let desk = SoloDesk { flash, outputs: Some(directory.outputs().clone()) };
+            Runner::new(shared, directory, desk, boot).run(stop).await;
+        }
+        None => {
+            let lamp = SimLamp::new(seed, options.latitude, options.longitude, false, None);
+            Runner::new(shared, lamp, SoloDesk { flash, outputs: None }, boot).run(stop).await;
+        }
+    }
     Ok(())
 }
