@@ -5,6 +5,7 @@
 //! - [`runner`]   the loop that both share: one device, its lamp, its requests
 //! - [`http`]     requests over the network; [`mod@line`] those of one device of many, on a connection of its own
 //! - [`city`]     where lamps stand, what they are called, which cable they hang on
+//! - [`conformance`] the server's part, played to examine any device
 //! - [`identity`] IMEI numbers
 //! - [`pole`]     what a runner measures and switches: simulated, or a directory of files ([`directory`])
 //! - [`trust`]    which server a device believes: pinned keys, an authority
@@ -18,6 +19,7 @@
 pub mod appender;
 pub mod city;
 pub mod clock;
+pub mod conformance;
 pub mod directory;
 pub mod flash;
 pub mod http;

@@ -1,7 +1,8 @@
-//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them, `plan` writes such a city to files.
+//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them, `plan` writes such a city to files,
+//! `conformance` examines a device.
 use anyhow::Context;
 use ccms_fleet::city::export;
-use ccms_fleet::{run, solo};
+use ccms_fleet::{conformance, run, solo};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ enum Command {
     Device(solo::DeviceOptions),
     /// Runs one device for every lamp of a city.
     Run(Box<run::RunOptions>),
+    /// Plays the server's part against any device, and proves it.
+    Conformance(Box<conformance::ConformanceOptions>),
     /// Writes a city to files: for the server's import, and the ground for its map.
     Plan(export::PlanOptions),
 }
@@ -34,6 +37,10 @@ fn main() -> anyhow::Result<()> {
         match cli.command {
             Command::Device(options) => solo::run(options, stop).await,
             Command::Plan(options) => export::write(&options),
+            Command::Conformance(options) => match conformance::run(*options, stop).await? {
+                0 => Ok(()),
+                code => std::process::exit(code.into()),
+            },
             Command::Run(options) => {
                 let summary = run::run(*options, stop).await?;
                 println!("{}", serde_json::to_string(&summary)?);
