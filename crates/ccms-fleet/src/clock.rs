@@ -30,6 +30,11 @@ impl Clock {
         self.started + Duration::from_millis(ms)
     }
 
+    /// The instant that [`Self::elapsed`] will read this.
+    pub fn instant_at(&self, elapsed: Duration) -> Instant {
+        self.started + elapsed
+    }
+
     pub fn utc(&self) -> UtcMillis {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UtcMillis(since_epoch.as_millis() as i64 + self.offset_ms)
