@@ -50,7 +50,17 @@ impl City {
 
     /// Set as `edit` says; how many requests are served is no question.
     pub async fn configured(engine: Engine, enrolment: EnrolmentMode, edit: impl FnOnce(&mut Config)) -> Self {
-        let database = Database::fresh(engine).await;
+        Self::configured_on(Database::fresh(engine).await, enrolment, edit).await
+    }
+
+    /// An open city on this database, at this time.
+    pub async fn on(database: Database, start: UtcMillis) -> Self {
+        let city = Self::configured_on(database, EnrolmentMode::Open, |_| {}).await;
+        city.clock.advance_ms(start.since(city.clock.now()));
+        city
+    }
+
+    async fn configured_on(database: Database, enrolment: EnrolmentMode, edit: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(enrolment);
         config.limits.device_per_second = 1e6;
         config.limits.device_burst = 1_000_000;
@@ -201,6 +211,19 @@ impl City {
         self.store.fails(true);
         self.ccms.stop().await;
         Self::start(self.config, self.clock, self.master, self.database).await
+    }
+
+    /// The same, and it takes its checkpoint for newer than it is: what was reported since is on disk, and nobody looks at it.
+    pub async fn crashes_and_forgets(self) -> Self {
+        self.store.fails(true);
+        self.ccms.stop().await;
+        self.database.is_edited("UPDATE checkpoint SET log_position = log_position + 100000").await;
+        Self::start(self.config, self.clock, self.master, self.database).await
+    }
+
+    /// Somebody edits the file of its database.
+    pub async fn is_edited(&self, sql: &'static str) {
+        self.database.is_edited(sql).await;
     }
 
     /// Everything in `energy_parameters`, in log order.

@@ -69,6 +69,15 @@ impl Database {
         }
     }
 
+    /// An SQLite file in the machine's memory, where it has such a place: for virtual days, in which no machine loses its power.
+    pub fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let folder = folder.expect("a temporary folder");
+        let url = format!("sqlite://{}", folder.path().join("ccms.db").display());
+        Self { url, folder, dropped: None, shared: false }
+    }
+
     /// An SQLite file in a folder that is there; what else a server keeps is in a folder of its own.
     pub fn in_folder(place: &std::path::Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -85,6 +94,14 @@ impl Database {
     pub async fn runs(&self, sql: &str) {
         let options = PgConnectOptions::from_str(&self.url).expect("a URL");
         run_sql(&options, sql.to_owned()).await.expect("SQL");
+    }
+
+    /// Changes one row of an SQLite file with SQL.
+    pub async fn is_edited(&self, sql: &'static str) {
+        let mut file = sqlx::SqliteConnection::connect(&self.url).await.expect("the database");
+        let changed = sqlx::query(sql).execute(&mut file).await.expect("a change").rows_affected();
+        assert_eq!(changed, 1, "{sql}");
+        file.close().await.expect("an end");
     }
 
     pub async fn open(&self) -> DynStore {

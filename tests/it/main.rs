@@ -17,7 +17,7 @@
 //! [`credentials`], [`rotation`], [`tokens`], [`commands`], [`status`],
 //! [`sync`], [`alerts`], [`logs`], [`firmware`], [`limits`], [`strangers`], [`matrix`], [`pseudocode`],
 //! [`durability`], [`sealing`], [`suspect`], [`energy`], [`archive`], [`sharing`], [`bad_input`], [`sockets`], [`tls`], [`metrics`], [`people`],
-//! [`rights`], [`snapshot`], [`night`] (virtual time), [`ledger`], [`disk_faults`], [`upkeep`]
+//! [`rights`], [`snapshot`], [`night`] and [`stories`] (virtual time), [`ledger`], [`load`], [`disk_faults`], [`upkeep`]
 //! (killed processes).
 #![allow(clippy::unwrap_used, reason = "a test ends where its expectations do")]
 
@@ -56,6 +56,7 @@ mod enrolment;
 mod firmware;
 mod ledger;
 mod limits;
+mod load;
 mod logs;
 mod matrix;
 mod metrics;
@@ -70,6 +71,7 @@ mod sharing;
 mod snapshot;
 mod sockets;
 mod status;
+mod stories;
 mod strangers;
 mod suspect;
 mod sync;

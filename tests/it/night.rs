@@ -138,7 +138,13 @@ async fn a_calm_evening_of_twenty_lights() {
 }
 
 async fn a_day(lights: usize, seed: u64) {
-    let faults = Faults { lost_request: 0.03, lost_response: 0.05, server_error: 0.01, crashes_per_day: 3.0 };
+    let faults = Faults {
+        lost_request: 0.03,
+        lost_response: 0.05,
+        server_error: 0.01,
+        crashes_per_day: 3.0,
+        ..Faults::default()
+    };
     let rules = Rules { lights, seed, faults, ..Rules::default() };
     println!("replay with {rules:?}");
     let mut world = World::new(rules);

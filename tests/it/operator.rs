@@ -28,6 +28,12 @@ impl Operator {
         self.ccms.command(may, &light_id(light), kind).await.expect("a command is queued").command_id
     }
 
+    /// The same, when the city can.
+    pub async fn tries_to_command(&self, light: &str, kind: CommandKind) -> Option<CommandId> {
+        let may = self.person.who().may_command().expect("an operator may command");
+        self.ccms.command(may, &light_id(light), kind).await.ok().map(|view| view.command_id)
+    }
+
     pub async fn approves(&self, device: &str) {
         let may = TECHNICIAN.may_commission().expect("a technician may approve");
         self.ccms.approve_device(may, &device_id(device)).await.expect("approved");
@@ -41,6 +47,12 @@ impl Operator {
     pub async fn allows_reclaim(&self, device: &str) {
         let may = TECHNICIAN.may_commission().expect("a technician may allow it");
         self.ccms.allow_reclaim(may, &device_id(device)).await.expect("allowed");
+    }
+
+    /// The same, when there is something to allow.
+    pub async fn tries_to_allow_reclaim(&self, device: &str) -> bool {
+        let may = TECHNICIAN.may_commission().expect("a technician may allow it");
+        self.ccms.allow_reclaim(may, &device_id(device)).await.is_ok()
     }
 
     pub async fn swaps(&self, old: &str, new: &str) {

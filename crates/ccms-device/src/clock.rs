@@ -14,6 +14,8 @@ pub const BUILD_DATE: UtcMillis = UtcMillis::from_seconds(1_735_689_600);
 pub const UNPROVEN_STEP_MAX_S: i64 = 86_400;
 /// `server_timestamp` has whole seconds and took a while to arrive: smaller differences are noise.
 pub const SERVER_TIME_NOISE_MS: i64 = 2_500;
+/// A known clock that moves by this much was wrong.
+pub const STEP_MS: i64 = 60_000;
 
 /// Milliseconds since power-on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -50,6 +52,15 @@ enum Source {
     Network,
 }
 
+/// What became of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The time was unknown until now: everything that was dated in this boot was dated so many seconds too early.
+    Learnt { late_s: i64 },
+    /// It was known, and wrong by so much.
+    PutRight { ms: i64 },
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     source: Source,
@@ -70,20 +81,23 @@ impl Clock {
     }
 
     /// Follows network time where there is some. See [`Clock::set`] for what it answers.
-    pub(crate) fn tick(&mut self, now: Now) -> Option<i64> {
+    pub(crate) fn tick(&mut self, now: Now) -> Option<Step> {
         (self.network_now, self.latest) = (false, now.uptime);
         let utc = now.utc.filter(|t| *t >= BUILD_DATE)?;
-        let late_s = self.set(Source::Network, now.uptime, utc);
+        let step = self.set(Source::Network, now.uptime, utc);
         self.network_now = true;
-        late_s
+        step
     }
 
-    /// When the time was unknown until now: the seconds by which everything that was dated in this boot was dated too early.
-    fn set(&mut self, source: Source, at: Uptime, utc: UtcMillis) -> Option<i64> {
-        let late_s = utc.seconds() - self.guess(at).seconds();
+    fn set(&mut self, source: Source, at: Uptime, utc: UtcMillis) -> Option<Step> {
+        let (late_s, step_ms) = (utc.seconds() - self.guess(at).seconds(), utc.since(self.guess(at)));
         let first = self.source == Source::Floor;
         *self = Self { source, base_utc: utc, base_uptime: at, network_now: false, latest: at };
-        first.then_some(late_s)
+        if first {
+            Some(Step::Learnt { late_s })
+        } else {
+            (step_ms.abs() >= STEP_MS).then_some(Step::PutRight { ms: step_ms })
+        }
     }
 
     /// The best guess, for dating messages.
@@ -103,7 +117,7 @@ impl Clock {
 
     /// Hears a `server_timestamp`. `proven`: the answer was to a request with an accepted token. See [`Clock::set`] for what
     /// it answers.
-    pub(crate) fn hear_server(&mut self, at: Uptime, server: UtcMillis, proven: bool) -> Option<i64> {
+    pub(crate) fn hear_server(&mut self, at: Uptime, server: UtcMillis, proven: bool) -> Option<Step> {
         if self.network_now || server < BUILD_DATE {
             return None;
         }
@@ -141,7 +155,10 @@ mod tests {
     fn the_first_server_time_is_adopted_and_a_wild_unproven_one_is_not() {
         let mut c = Clock::new(UtcMillis(0), now(0, None));
         assert_eq!(c.hear_server(Uptime(0), UtcMillis(0), true), None, "1970 is before the build date");
-        assert_eq!(c.hear_server(Uptime(0), T, false), Some(T.seconds() - BUILD_DATE.seconds()));
+        assert_eq!(
+            c.hear_server(Uptime(0), T, false),
+            Some(Step::Learnt { late_s: T.seconds() - BUILD_DATE.seconds() })
+        );
         for far_s in [90_000, -90_000] {
             c.hear_server(Uptime(0), T.plus_seconds(far_s), false);
             assert_eq!(c.known(Uptime(0)), Some(T), "more than a day on one unproven word");

@@ -148,8 +148,8 @@ impl Device {
             return;
         }
         let at = now.uptime;
-        if let Some(late_s) = self.clock.tick(now) {
-            self.date_again(late_s);
+        if let Some(step) = self.clock.tick(now) {
+            self.clock_stepped(at, step);
         }
         match input {
             Input::Timeout => self.on_timeout(at),

@@ -41,15 +41,44 @@ impl Until {
 pub struct Manual {
     pub power: Option<(PowerState, Until)>,
     pub brightness: Option<(u8, Until)>,
+    /// Ordered by day, without an end of its own: whatever becomes of the clock, it darkens no night.
+    #[serde(skip_serializing_if = "is_false")]
+    pub power_by_day: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub brightness_by_day: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Manual {
-    pub(crate) fn power_now(&self, at: Uptime, known: Option<UtcMillis>) -> Option<PowerState> {
-        self.power.filter(|(_, until)| until.holds(at, known)).map(|(power, _)| power)
+    /// `scheduled`: what the schedule wants now.
+    pub(crate) fn power_now(&self, at: Uptime, known: Option<UtcMillis>, scheduled: PowerState) -> Option<PowerState> {
+        let outlived = |power| power == PowerState::Off && self.power_by_day && scheduled == PowerState::On;
+        self.power.filter(|(power, until)| until.holds(at, known) && !outlived(*power)).map(|(power, _)| power)
     }
 
-    pub(crate) fn brightness_now(&self, at: Uptime, known: Option<UtcMillis>) -> Option<u8> {
-        self.brightness.filter(|(_, until)| until.holds(at, known)).map(|(percent, _)| percent)
+    pub(crate) fn brightness_now(&self, at: Uptime, known: Option<UtcMillis>, scheduled: PowerState) -> Option<u8> {
+        let outlived = |percent| is_dark(percent) && self.brightness_by_day && scheduled == PowerState::On;
+        self.brightness
+            .filter(|(percent, until)| until.holds(at, known) && !outlived(*percent))
+            .map(|(percent, _)| percent)
+    }
+
+    /// The clock was put right by so much: what was ordered goes on for as long as it would have. True when that changed
+    /// anything.
+    pub(crate) fn shift(&mut self, ms: i64) -> bool {
+        let power = self.power.as_mut().map(|(_, until)| until);
+        let ends = power.into_iter().chain(self.brightness.as_mut().map(|(_, until)| until));
+        let mut shifted = false;
+        for end in ends {
+            if let Until::Utc(at) = end {
+                *at = UtcMillis(at.0.saturating_add(ms));
+                shifted = true;
+            }
+        }
+        shifted
     }
 
     /// What may be written to flash: nothing that is bound to this boot's uptime.
@@ -58,6 +87,7 @@ impl Manual {
         Self {
             power: self.power.filter(|(_, until)| lasting(until)),
             brightness: self.brightness.filter(|(_, until)| lasting(until)),
+            ..*self
         }
     }
 
@@ -100,7 +130,7 @@ pub struct Circumstances<'a> {
 
 impl Circumstances<'_> {
     /// It may be night: by the schedule, or because nobody knows.
-    fn may_be_night(&self) -> bool {
+    pub(crate) fn may_be_night(&self) -> bool {
         let local = self.known.map(|t| TimeOfDay::at(t, self.utc_offset_minutes));
         self.schedule.is_none_or(|s| s.wants(local) == PowerState::On)
     }
@@ -159,14 +189,18 @@ mod tests {
     fn an_override_ends_and_does_not_outlive_the_knowledge_of_time() {
         let now = UtcMillis::from_seconds(1_765_967_400);
         let until = circumstances(Some(now), None).override_end(true, Some(60));
-        let manual = Manual { power: Some((PowerState::Off, until)), brightness: None };
-        assert_eq!(manual.power_now(Uptime(0), Some(now.plus_seconds(59))), Some(PowerState::Off));
-        assert_eq!(manual.power_now(Uptime(0), Some(now.plus_seconds(60))), None);
-        assert_eq!(manual.power_now(Uptime(0), None), None);
+        let manual = Manual { power: Some((PowerState::Off, until)), ..Manual::default() };
+        let now_at = |s, scheduled| manual.power_now(Uptime(0), Some(now.plus_seconds(s)), scheduled);
+        assert_eq!(now_at(59, PowerState::On), Some(PowerState::Off));
+        assert_eq!(now_at(60, PowerState::On), None);
+        assert_eq!(manual.power_now(Uptime(0), None, PowerState::On), None);
+        let by_day = Manual { power_by_day: true, ..manual.clone() };
+        assert_eq!(by_day.power_now(Uptime(0), Some(now), PowerState::On), None);
+        assert_eq!(by_day.power_now(Uptime(0), Some(now), PowerState::Off), Some(PowerState::Off));
         let until = circumstances(None, None).override_end(false, None);
-        let blind = Manual { power: Some((PowerState::On, until)), brightness: None };
-        assert_eq!(blind.power_now(Uptime(86_399_999), None), Some(PowerState::On));
-        assert_eq!(blind.power_now(Uptime(86_400_000), None), None);
+        let blind = Manual { power: Some((PowerState::On, until)), ..Manual::default() };
+        assert_eq!(blind.power_now(Uptime(86_399_999), None, PowerState::On), Some(PowerState::On));
+        assert_eq!(blind.power_now(Uptime(86_400_000), None, PowerState::On), None);
         assert_eq!(blind.durable(), Manual::default());
     }
 

@@ -26,11 +26,11 @@ impl Device {
         }
         let known = self.clock.known(at);
         let local = known.map(|t| TimeOfDay::at(t, self.utc_offset_minutes()));
-        let by_schedule = || self.schedule().map_or(PowerState::On, |s| s.wants(local));
-        let power = self.settings.manual.power_now(at, known).unwrap_or_else(by_schedule);
+        let scheduled = self.schedule().map_or(PowerState::On, |s| s.wants(local));
+        let power = self.settings.manual.power_now(at, known, scheduled).unwrap_or(scheduled);
         let level = || self.settings.config.as_ref().map_or(100, |c| c.brightness_level.min(100));
         let brightness_percent = match power {
-            PowerState::On => self.settings.manual.brightness_now(at, known).unwrap_or_else(level),
+            PowerState::On => self.settings.manual.brightness_now(at, known, scheduled).unwrap_or_else(level),
             PowerState::Off => 0,
         };
         Lamp { power, brightness_percent }

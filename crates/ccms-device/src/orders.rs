@@ -117,14 +117,17 @@ impl Device {
             schedule: schedule.as_ref(),
             utc_offset_minutes: self.utc_offset_minutes(),
         };
+        let by_day = revert_after_s.is_none() && !circumstances.may_be_night();
         match kind {
             CommandKind::Power(power) => {
                 let until = circumstances.override_end(power == PowerState::Off, revert_after_s);
                 self.settings.manual.power = Some((power, until));
+                self.settings.manual.power_by_day = by_day;
             }
             CommandKind::Brightness(percent) => {
                 let until = circumstances.override_end(is_dark(percent), revert_after_s);
                 self.settings.manual.brightness = Some((percent, until));
+                self.settings.manual.brightness_by_day = by_day;
             }
             CommandKind::Schedule(new) => {
                 let Some(config) = &mut self.settings.config else {

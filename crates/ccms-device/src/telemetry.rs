@@ -5,7 +5,7 @@ use ccms_core::limits::STATUS_INTERVAL_HOT_S;
 use ccms_core::time::UtcMillis;
 
 use crate::answer::{Answer, Verdict};
-use crate::clock::Uptime;
+use crate::clock::{STEP_MS, Step, Uptime};
 use crate::config::{CHANGE_GAP_MS, ONE_BY_ONE_GAP_MS, POLL_PACE_S, REFUSED_WAIT_S, SEQ_BLOCK, STATUS_PACE_S};
 use crate::device::{Covering, Device};
 use crate::exchange::{Delivered, Led, Output};
@@ -215,8 +215,23 @@ impl Device {
     }
 
     pub(crate) fn hear_time(&mut self, at: Uptime, server: UtcMillis, proven: bool) {
-        if let Some(late_s) = self.clock.hear_server(at, server, proven) {
-            self.date_again(late_s);
+        if let Some(step) = self.clock.hear_server(at, server, proven) {
+            self.clock_stepped(at, step);
+        }
+    }
+
+    pub(crate) fn clock_stepped(&mut self, at: Uptime, step: Step) {
+        let put_right_ms = match step {
+            Step::Learnt { late_s } => {
+                self.date_again(late_s);
+                // What was stored is later than now: it was stored under a clock that was ahead by as much or more.
+                (late_s * 1000).min(0)
+            }
+            Step::PutRight { ms } => ms,
+        };
+        // In flash too, or a power cut would bring back ends of a time that never was.
+        if put_right_ms.abs() >= STEP_MS && self.settings.manual.shift(put_right_ms) {
+            self.persist(at);
         }
     }
 

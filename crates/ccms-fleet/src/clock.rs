@@ -36,6 +36,11 @@ impl Clock {
         self.started + Duration::from_millis(ms) / self.speed
     }
 
+    /// The instant that [`Self::elapsed`] will read this.
+    pub fn instant_at(&self, elapsed: Duration) -> Instant {
+        self.started + elapsed
+    }
+
     pub fn utc(&self) -> UtcMillis {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let hurry_ms = self.started.elapsed().as_millis() as i64 * i64::from(self.speed - 1);

@@ -1,7 +1,9 @@
 //! The IO shell around the reference device, and simulated cities of such devices.
 //!
 //! - [`world`]    virtual time: N devices against any `async fn(Request) -> Response`, with seeded faults; for tests
+//! - [`rehearse`] stories in virtual time: many seeds, or one again
 //! - [`run`]      a city of devices against a live server; [`solo`] one device with a flash file
+//! - [`load`]     requests at a rate, or as many as come back, and how long they took
 //! - [`runner`]   the loop that both share: one device, its lamp, its requests
 //! - [`http`]     requests over the network; [`mod@line`] those of one device of many, on a connection of its own
 //! - [`city`]     where lamps stand, what they are called, which cable they hang on
@@ -26,10 +28,12 @@ pub mod http;
 pub mod identity;
 pub mod ledger;
 pub mod line;
+pub mod load;
 pub mod machine;
 pub mod physics;
 pub mod pole;
 pub mod progress;
+pub mod rehearse;
 pub mod run;
 pub mod runner;
 pub mod sickness;

@@ -53,6 +53,11 @@ impl Server {
     pub fn ip(&self) -> IpAddr {
         self.address.ip()
     }
+
+    /// As it stands in the header of that name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
 }
 
 /// One device's way to the server.
@@ -62,6 +67,9 @@ pub struct Line {
     source: Option<IpAddr>,
     socket: Mutex<Option<TcpStream>>,
 }
+
+/// Status and body.
+type Answer = (u16, Vec<u8>);
 
 /// Why an exchange came to nothing.
 enum Failure {
@@ -80,30 +88,31 @@ impl Line {
         let most = Duration::from_millis(u64::from(request.timeout_s) * 1000 + TIMEOUT_GRACE_MS);
         let Ok(bytes) = written(&self.server.host, &request) else { return Outcome::NoAnswer };
         drop(request);
-        match timeout(most, self.ask(bytes)).await {
-            Ok(Ok(outcome)) => outcome,
+        match timeout(most, self.exchange(&bytes)).await {
+            Ok(Ok((status, body))) => Outcome::Answer { status, body },
             // Refused, reset, timed out, cut short: to a device it is all the same.
             Ok(Err(_)) | Err(_) => Outcome::NoAnswer,
         }
     }
 
-    async fn ask(&self, bytes: Vec<u8>) -> anyhow::Result<Outcome> {
+    /// Sends a request as it stands, when the one before it is answered. Status and body of the answer.
+    pub(crate) async fn exchange(&self, bytes: &[u8]) -> anyhow::Result<Answer> {
         // A request that is dropped half-way takes its socket with it: what comes on it would be the wrong answer.
         let mut slot = self.socket.lock().await;
         if let Some(kept) = slot.take() {
-            match over(kept, &bytes).await {
-                Ok((outcome, socket)) => {
+            match over(kept, bytes).await {
+                Ok((answer, socket)) => {
                     *slot = socket;
-                    return Ok(outcome);
+                    return Ok(answer);
                 }
                 Err(Failure::Stale) => {}
                 Err(Failure::Other(error)) => return Err(error),
             }
         }
-        match over(self.connect().await?, &bytes).await {
-            Ok((outcome, socket)) => {
+        match over(self.connect().await?, bytes).await {
+            Ok((answer, socket)) => {
                 *slot = socket;
-                Ok(outcome)
+                Ok(answer)
             }
             Err(Failure::Stale) => bail!("the server closed the connection"),
             Err(Failure::Other(error)) => Err(error),
@@ -150,7 +159,7 @@ fn written(host: &str, request: &Request) -> std::io::Result<Vec<u8>> {
 }
 
 /// One exchange on a socket. The socket comes back when it can be used again.
-async fn over(mut socket: TcpStream, request: &[u8]) -> Result<(Outcome, Option<TcpStream>), Failure> {
+async fn over(mut socket: TcpStream, request: &[u8]) -> Result<(Answer, Option<TcpStream>), Failure> {
     // An error in writing is that of a server that has gone; what it said before that is still to be read.
     let written = socket.write_all(request).await;
     let mut answer = Vec::with_capacity(ANSWER_BYTES);
@@ -165,7 +174,7 @@ async fn over(mut socket: TcpStream, request: &[u8]) -> Result<(Outcome, Option<
             return Err(Failure::Stale);
         }
         match parse(&answer, ended).map_err(Failure::Other)? {
-            Some((outcome, keep)) => return Ok((outcome, (keep && !ended && written.is_ok()).then_some(socket))),
+            Some((answer, keep)) => return Ok((answer, (keep && !ended && written.is_ok()).then_some(socket))),
             None if ended => return Err(Failure::Other(anyhow::anyhow!("half an answer"))),
             None if answer.len() > ANSWER_BYTES_MAX => {
                 return Err(Failure::Other(anyhow::anyhow!("too long an answer")));
@@ -176,7 +185,7 @@ async fn over(mut socket: TcpStream, request: &[u8]) -> Result<(Outcome, Option<
 }
 
 /// The answer once it is complete, and whether the connection lives on.
-fn parse(bytes: &[u8], ended: bool) -> anyhow::Result<Option<(Outcome, bool)>> {
+fn parse(bytes: &[u8], ended: bool) -> anyhow::Result<Option<(Answer, bool)>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(at) = head.parse(bytes)? else { return Ok(None) };
@@ -200,7 +209,7 @@ fn parse(bytes: &[u8], ended: bool) -> anyhow::Result<Option<(Outcome, bool)>> {
     } else {
         return Ok(None);
     };
-    Ok(Some((Outcome::Answer { status, body }, keep)))
+    Ok(Some(((status, body), keep)))
 }
 
 /// The body in chunks, once the last one is there.

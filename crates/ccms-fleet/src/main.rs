@@ -1,8 +1,8 @@
-//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them, `plan` writes such a city to files,
-//! `conformance` examines a device.
+//! `ccms-fleet`: `device` runs one reference device, `run` a simulated city of them, `world` and `replay` many in
+//! virtual time, `load` asks at a given rate, `plan` writes a city to files, `conformance` examines a device.
 use anyhow::Context;
 use ccms_fleet::city::export;
-use ccms_fleet::{conformance, run, solo};
+use ccms_fleet::{conformance, load, rehearse, run, solo};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +20,12 @@ enum Command {
     Device(solo::DeviceOptions),
     /// Runs one device for every lamp of a city.
     Run(Box<run::RunOptions>),
+    /// Sends requests at a rate, or as many as come back, and tells how long they took.
+    Load(Box<load::LoadOptions>),
+    /// Lives through days of misfortunes in virtual time and looks whether everything that must hold holds.
+    World(rehearse::WorldOptions),
+    /// Tells one of these stories again, line by line.
+    Replay(rehearse::ReplayOptions),
     /// Plays the server's part against any device, and proves it.
     Conformance(Box<conformance::ConformanceOptions>),
     /// Writes a city to files: for the server's import, and the ground for its map.
@@ -36,6 +42,13 @@ fn main() -> anyhow::Result<()> {
         let stop = stop_on_signal()?;
         match cli.command {
             Command::Device(options) => solo::run(options, stop).await,
+            Command::Load(options) => {
+                let summary = load::run(*options, stop).await?;
+                println!("{}", serde_json::to_string(&summary)?);
+                Ok(())
+            }
+            Command::World(options) => rehearse::world(&options).await.map(drop),
+            Command::Replay(options) => rehearse::replay(&options).await.map(drop),
             Command::Plan(options) => export::write(&options),
             Command::Conformance(options) => match conformance::run(*options, stop).await? {
                 0 => Ok(()),

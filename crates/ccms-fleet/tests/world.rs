@@ -3,133 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::io::Read;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use ccms_core::reading::PowerState;
 use ccms_core::time::{TimeOfDay, UtcMillis};
-use ccms_core::wire::status::{self, StatusMessage};
-use ccms_core::wire::sync::SyncMessage;
-use ccms_fleet::world::{Faults, Request, Response, Rules, World};
-use flate2::read::GzDecoder;
-use serde_json::{Value, json};
+use ccms_fleet::world::understudy::Understudy;
+use ccms_fleet::world::{Faults, Request, Rules, World};
+use serde_json::json;
 
 const DAY_S: u64 = 86_400;
 
-/// The server's part of the contract, in memory: claims on first contact, hands out each command until it is acknowledged.
-#[derive(Default)]
-struct Scripted {
-    light_of: BTreeMap<usize, String>,
-    /// Distinct (light, time, number), and how often each came.
-    readings: BTreeMap<(usize, UtcMillis, u32), u32>,
-    commands: BTreeMap<usize, Vec<Value>>,
-    acks: BTreeMap<(usize, String), Vec<String>>,
-    order: Vec<(usize, &'static str, UtcMillis)>,
-    /// The largest body that came packed, as it came and unpacked.
-    largest_packed: (usize, usize),
-    power: BTreeMap<usize, PowerState>,
-    refuses_acks: bool,
-}
-
-impl Scripted {
-    fn answer(&mut self, r: &Request) -> Response {
-        let at = r.at.to_string();
-        let route = r.path.rsplit('/').next().unwrap_or_default();
-        let authorised = r.headers.iter().any(|(k, v)| *k == "authorization" && *v == format!("Bearer t{}", r.device));
-        let plain = self.unpacked(r);
-        let body = match route {
-            "configure" => {
-                self.order.push((r.device, "configure", r.at));
-                let known = self.light_of.contains_key(&r.device);
-                let light = self.light_of.entry(r.device).or_insert(format!("SL{:03}", r.device + 1)).clone();
-                let mut body = json!({"status": "success", "message": "", "light_id": light, "server_timestamp": at,
-                    "config": {"schedule_enabled": true, "sunrise_time": "06:00:00", "sunset_time": "18:30:00",
-                               "brightness_level": 100, "auto_dimming": true, "utc_offset_minutes": 330}});
-                if !known || authorised {
-                    body["device_token"] = json!(format!("t{}", r.device));
-                }
-                body
-            }
-            _ if !authorised => return Response { status: 401, body: b"{}".to_vec() },
-            "status" => {
-                let messages = status::parse(&plain, r.at).expect("a device writes valid statuses").messages;
-                self.order.push((r.device, "status", r.at));
-                let duplicate = self.stores(r.device, messages);
-                json!({"status": "success", "message": "", "next_update_seconds": 30, "server_timestamp": at,
-                       "duplicate": duplicate})
-            }
-            "sync" => {
-                let sync = SyncMessage::parse(&plain, r.at).expect("a device writes valid syncs");
-                let readings = sync.statuses.len() - 1;
-                let sections =
-                    [("ack", sync.acks.len()), ("alert", sync.alerts.len()), ("status", 1), ("readings", readings)];
-                let there = sections.into_iter().filter(|(_, count)| *count > 0);
-                self.order.extend(there.map(|(section, _)| (r.device, section, r.at)));
-                for ack in &sync.acks {
-                    self.hears(r.device, ack.command_id.as_ref().expect("an id").as_str(), ack.status.as_str());
-                }
-                let duplicate = self.stores(r.device, sync.statuses);
-                json!({"status": "success", "message": "", "stored": 0, "duplicate": duplicate, "quarantined": 0,
-                       "acks": sync.acks.len(), "alerts": sync.alerts.len(), "logs": sync.logs.lines.len(),
-                       "next_update_seconds": 30, "next_poll_seconds": 10, "server_timestamp": at})
-            }
-            "commands" => json!({"status": "ok", "server_timestamp": at,
-                "commands": self.commands.get(&r.device).cloned().unwrap_or_default()}),
-            "command-ack" if self.refuses_acks => return Response { status: 500, body: b"{}".to_vec() },
-            "command-ack" => {
-                self.order.push((r.device, "ack", r.at));
-                let ack: Value = serde_json::from_slice(&plain).expect("a device writes valid acks");
-                let text = |name: &str| ack[name].as_str().expect("text").to_owned();
-                self.hears(r.device, &text("command_id"), &text("status"));
-                json!({"status": "success", "message": "", "server_timestamp": at})
-            }
-            "alert" | "logs" | "firmware" => json!({"status": "success", "message": "", "server_timestamp": at}),
-            _ => return Response { status: 400, body: b"{}".to_vec() },
-        };
-        Response { status: 200, body: body.to_string().into_bytes() }
-    }
-
-    fn unpacked(&mut self, r: &Request) -> Vec<u8> {
-        if !r.headers.contains(&("content-encoding", "gzip".to_owned())) {
-            return r.body.clone();
-        }
-        let mut plain = Vec::new();
-        GzDecoder::new(r.body.as_slice()).read_to_end(&mut plain).expect("a device packs well");
-        self.largest_packed = self.largest_packed.max((r.body.len(), plain.len()));
-        plain
-    }
-
-    /// How many of them were there already.
-    fn stores(&mut self, device: usize, messages: Vec<StatusMessage>) -> u32 {
-        let mut duplicate = 0;
-        for m in messages {
-            self.power.insert(device, m.reading.power_state.expect("a power state"));
-            let key = (device, m.reading.reported_at, m.reading.seq.expect("numbered"));
-            let times = self.readings.entry(key).or_default();
-            *times += 1;
-            duplicate += u32::from(*times > 1);
-        }
-        duplicate
-    }
-
-    fn hears(&mut self, device: usize, id: &str, status: &str) {
-        self.commands.entry(device).or_default().retain(|c| c["command_id"] != id);
-        self.acks.entry((device, id.to_owned())).or_default().push(status.to_owned());
-    }
-
-    fn orders(&mut self, device: usize, id: &str, at: UtcMillis, what: Value) {
-        let mut command = json!({"command_id": id, "priority": "high", "requested_at": at.to_string(),
-                                 "expires_at": at.plus_seconds(900).to_string()});
-        for (k, v) in what.as_object().expect("an object") {
-            command[k] = v.clone();
-        }
-        self.commands.entry(device).or_default().push(command);
-    }
-}
-
 /// Nothing here waits for anything, so one poll is the whole run.
-fn run(world: &mut World, seconds: u64, server: &mut Scripted) {
+fn run(world: &mut World, seconds: u64, server: &mut Understudy) {
     let mut answer = async |r: Request| server.answer(&r);
     let future = pin!(world.run_for_seconds(seconds, &mut answer));
     assert_eq!(future.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()));
@@ -158,7 +44,7 @@ fn dark_ms(history: &[(UtcMillis, Option<ccms_device::Lamp>)], end: UtcMillis) -
 
 #[test]
 fn a_calm_day_reports_every_30_seconds_and_burns_by_the_schedule() {
-    let (mut world, mut server) = (World::new(Rules { lights: 5, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 5, ..Rules::default() }), Understudy::default());
     run(&mut world, DAY_S, &mut server);
     for (i, d) in world.devices().enumerate() {
         assert!(d.is_online());
@@ -177,7 +63,7 @@ fn a_calm_day_reports_every_30_seconds_and_burns_by_the_schedule() {
 fn three_hours_offline_bring_exactly_360_readings_once_after_the_acks() {
     // At night, so that no edge of the schedule adds a reading of its own.
     let start = Rules::default().start.plus_seconds(4 * 3600);
-    let (mut world, mut server) = (World::new(Rules { lights: 1, start, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 1, start, ..Rules::default() }), Understudy::default());
     run(&mut world, 600, &mut server);
     // A command is executed, and its acknowledgement does not get through before the outage.
     server.orders(0, "CMD_1", world.now(), json!({"command_type": "brightness_control", "brightness_level": 40}));
@@ -205,7 +91,7 @@ fn three_hours_offline_bring_exactly_360_readings_once_after_the_acks() {
 
 #[test]
 fn unreachable_with_an_empty_flash_and_no_clock_never_is_dark() {
-    let (mut world, mut server) = (World::new(Rules { lights: 3, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 3, ..Rules::default() }), Understudy::default());
     world.cut_network(world.now()..world.now().plus_seconds(3 * DAY_S as i64));
     run(&mut world, 2 * DAY_S, &mut server);
     for d in world.devices() {
@@ -219,9 +105,15 @@ fn unreachable_with_an_empty_flash_and_no_clock_never_is_dark() {
 #[test]
 fn every_misfortune_at_once_loses_nothing_and_repeats_no_command() {
     for seed in 1..=6 {
-        let faults = Faults { lost_request: 0.05, lost_response: 0.05, server_error: 0.03, crashes_per_day: 6.0 };
+        let faults = Faults {
+            lost_request: 0.05,
+            lost_response: 0.05,
+            server_error: 0.03,
+            crashes_per_day: 6.0,
+            ..Faults::default()
+        };
         let rules = Rules { lights: 4, seed, faults, sick_lamps: true, ..Rules::default() };
-        let (mut world, mut server) = (World::new(rules.clone()), Scripted::default());
+        let (mut world, mut server) = (World::new(rules.clone()), Understudy::default());
         run(&mut world, 120, &mut server);
         for hour in 0..24 {
             let at = world.now();
@@ -255,9 +147,10 @@ fn every_misfortune_at_once_loses_nothing_and_repeats_no_command() {
 
 #[test]
 fn an_expired_command_is_not_executed() {
-    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Understudy::default());
     run(&mut world, 60, &mut server);
     let lamps = world.device(0).lamp_history.len();
+    server.keeps_expired = true;
     let long_ago = world.now().plus_seconds(-3600);
     server.orders(0, "CMD_OLD", long_ago, json!({"command_type": "power_control", "action": "on"}));
     run(&mut world, 30, &mut server);
@@ -267,7 +160,7 @@ fn an_expired_command_is_not_executed() {
 
 #[test]
 fn a_command_is_executed_and_acknowledged_within_a_poll_and_ends_by_itself() {
-    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Understudy::default());
     run(&mut world, 60, &mut server);
     let now = world.now();
     server.orders(
@@ -287,7 +180,7 @@ fn a_command_is_executed_and_acknowledged_within_a_poll_and_ends_by_itself() {
 
 #[test]
 fn what_a_controller_cannot_do_it_rejects_and_does_the_rest() {
-    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Understudy::default());
     run(&mut world, 60, &mut server);
     let now = world.now();
     server.orders(0, "CMD_COFFEE", now, json!({"command_type": "make_coffee"}));
@@ -303,7 +196,7 @@ fn what_a_controller_cannot_do_it_rejects_and_does_the_rest() {
 
 #[test]
 fn a_restart_keeps_token_schedule_and_override() {
-    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Scripted::default());
+    let (mut world, mut server) = (World::new(Rules { lights: 1, ..Rules::default() }), Understudy::default());
     run(&mut world, 60, &mut server);
     let now = world.now();
     server.orders(0, "CMD_1", now, json!({"command_type": "brightness_control", "brightness_level": 30}));
@@ -328,7 +221,7 @@ fn a_restart_keeps_token_schedule_and_override() {
 #[test]
 fn an_outage_ends_without_a_stampede() {
     let rules = Rules { lights: 300, start_spread_seconds: 60, ..Rules::default() };
-    let (mut world, mut server) = (World::new(rules), Scripted::default());
+    let (mut world, mut server) = (World::new(rules), Understudy::default());
     run(&mut world, 300, &mut server);
     let healed = world.now().plus_seconds(1200);
     world.cut_network(world.now()..healed);
@@ -348,9 +241,15 @@ fn an_outage_ends_without_a_stampede() {
 #[test]
 fn the_same_seed_tells_the_same_story() {
     let story = |seed| {
-        let faults = Faults { lost_request: 0.1, lost_response: 0.1, server_error: 0.05, crashes_per_day: 20.0 };
+        let faults = Faults {
+            lost_request: 0.1,
+            lost_response: 0.1,
+            server_error: 0.05,
+            crashes_per_day: 20.0,
+            ..Faults::default()
+        };
         let rules = Rules { lights: 3, seed, faults, keep_lines: true, ..Rules::default() };
-        let (mut world, mut server) = (World::new(rules), Scripted::default());
+        let (mut world, mut server) = (World::new(rules), Understudy::default());
         run(&mut world, 7_200, &mut server);
         (world.transcript(), world.lines().to_vec())
     };

@@ -45,6 +45,29 @@ fn a_restart_without_network_burns_until_somebody_tells_the_time() {
     assert_eq!(b.lamp().0, PowerState::Off);
 }
 
+/// What was ordered under a wrong time ends when it would have ended, and what was ordered by a day that was none darkens no night.
+#[test]
+fn a_clock_that_is_put_right_leaves_no_street_dark() {
+    for wrong_h in [-30, -10, -5, -1, 1, 5, 9, 40] {
+        for cut in [false, true] {
+            let mut b = Bench::with(EVENING, config(), Default::default(), Some(wrong_h * 3_600));
+            b.run_ms(15 * SECOND_MS, &mut good);
+            let off = order("CMD_1", b.utc(), json!({"command_type": "power_control", "action": "off"}));
+            let dim = order("CMD_2", b.utc(), json!({"command_type": "brightness_control", "brightness_level": 5}));
+            b.run_ms(20 * SECOND_MS, &mut |seen: &Seen| with_commands(seen, &[off.clone(), dim.clone()]));
+            assert_eq!(b.lamp().0, PowerState::Off, "{wrong_h}");
+            (b.network_time, b.dark_ms) = (Some(0), 0);
+            b.run_ms(SECOND_MS, &mut good);
+            if cut {
+                b.cut_power(SECOND_MS);
+            }
+            b.run_ms(10 * HOUR_MS, &mut good);
+            assert!(b.dark_ms <= HOUR_MS + MINUTE_MS, "{wrong_h} h wrong: dark for {} min", b.dark_ms / MINUTE_MS);
+            assert_eq!(b.lamp(), (PowerState::On, 100), "{wrong_h}");
+        }
+    }
+}
+
 /// The legal time moves, and with it the night: the daily refresh brings it.
 #[test]
 fn a_new_legal_time_arrives_within_a_day_or_so() {

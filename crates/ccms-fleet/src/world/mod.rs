@@ -8,8 +8,26 @@
 //! assert!(world.devices().all(|d| d.is_online()));
 //! ```
 //! A failure is replayed with the [`Rules`] that it prints.
+//!
+//! - `network`  what becomes of a request and of its answer on their way
+//! - `resident` one device and what was seen of it, `calls` how often it calls
+//! - `rules`    what decides a world
+//!
+//! On top of it, days full of misfortunes and somebody who watches both sides of the wire:
+//!
+//! - [`story`]      lives a [`plan`], which a seed made, before a [`server`], and ends with what the [`witness`] found
+//! - [`understudy`] a small server that plays the contract, [`tape`] what a server answered and can be made to answer again
+mod calls;
+mod network;
+pub mod night;
+pub mod plan;
 mod resident;
 mod rules;
+pub mod server;
+pub mod story;
+pub mod tape;
+pub mod understudy;
+pub mod witness;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,21 +36,46 @@ use ccms_core::time::UtcMillis;
 use ccms_device::chance::Chance;
 use ccms_device::{Device, Input, Now, Outcome, Output, RequestId, Saved, Uptime};
 
-use crate::http::gzip;
+use self::calls::Crowd;
 
-pub use resident::Resident;
-pub use rules::{Faults, Request, Response, Rules};
+pub use calls::Calls;
+pub use resident::{Done, Keeps, Resident};
+pub use rules::{Faults, Request, Response, Rules, Sabotage};
 
 /// A controller that restarts on command is back after this.
 const RESTART_S: u64 = 3;
 
 #[derive(Debug)]
 enum Event {
-    Boot { device: usize },
-    Wake { device: usize, wake_no: u64 },
-    Arrive { device: usize, boot: u32, id: RequestId, request: Request },
-    Answer { device: usize, boot: u32, id: RequestId, outcome: Outcome },
-    PowerCut { device: usize },
+    Boot {
+        device: usize,
+    },
+    Wake {
+        device: usize,
+        wake_no: u64,
+    },
+    Arrive {
+        device: usize,
+        boot: u32,
+        id: RequestId,
+        request: Request,
+    },
+    /// A request that got lost is sent again, by a shell that hurries.
+    Again {
+        device: usize,
+        boot: u32,
+        id: RequestId,
+        request: Request,
+    },
+    Answer {
+        device: usize,
+        boot: u32,
+        id: RequestId,
+        outcome: Outcome,
+    },
+    PowerCut {
+        device: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -44,6 +87,7 @@ pub struct World {
     events: BTreeMap<(u64, u64), Event>,
     residents: Vec<Resident>,
     outages: Vec<Range<i64>>,
+    crowd: Crowd,
     transcript: u64,
     lines: Vec<String>,
     requests: u64,
@@ -58,6 +102,7 @@ impl World {
             events: BTreeMap::new(),
             residents: (0..rules.lights).map(|i| Resident::new(&rules, i)).collect(),
             outages: Vec::new(),
+            crowd: Crowd::default(),
             transcript: 0xcbf2_9ce4_8422_2325,
             lines: Vec::new(),
             requests: 0,
@@ -98,14 +143,44 @@ impl World {
         self.transcript
     }
 
+    /// The most devices that retried in the same moment.
+    pub fn largest_crowd(&self) -> usize {
+        self.crowd.largest()
+    }
+
     /// What happened, line by line, when [`Rules::keep_lines`] is set.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
+    pub fn into_lines(self) -> Vec<String> {
+        self.lines
+    }
+
     /// No request or answer gets through in `during`.
     pub fn cut_network(&mut self, during: Range<UtcMillis>) {
+        self.note_all(&format!("no network for {} s", during.end.since(during.start) / 1000));
         self.outages.push(during.start.0..during.end.0);
+    }
+
+    /// The same for one device.
+    pub fn cut_off(&mut self, device: usize, during: Range<UtcMillis>) {
+        self.note(device, &format!("no network for {} s", during.end.since(during.start) / 1000));
+        self.residents[device].outages.push(during.start.0..during.end.0);
+    }
+
+    /// From now on nothing more goes wrong by chance.
+    pub fn calms(&mut self) {
+        self.rules.faults = Faults::default();
+    }
+
+    /// From now on the device has network time that is so wrong, or none.
+    pub fn set_network_time(&mut self, device: usize, error_ms: Option<i64>) {
+        let now = self.now();
+        let resident = &mut self.residents[device];
+        resident.network_error_ms = error_ms;
+        resident.clock_errors.push((now, error_ms.unwrap_or(0)));
+        self.note(device, &format!("network time {error_ms:?}"));
     }
 
     /// A power cut now; the device boots again after `seconds`, with what its flash holds.
@@ -115,15 +190,24 @@ impl World {
         let resident = &mut self.residents[device];
         if resident.device.take().is_some() {
             resident.boot += 1;
+            resident.calls.answered();
             resident.lamp_history.push((time, None));
             self.at(now_ms + seconds * 1000, Event::Boot { device });
             self.note(device, "power cut");
         }
     }
 
+    /// From its next boot on the device has this flash.
+    pub fn set_flash(&mut self, device: usize, flash: Box<dyn Keeps>) {
+        self.residents[device].flash = Some(flash);
+    }
+
     /// Empties the flash of a device that has no power, as a technician who swaps it would.
     pub fn wipe_flash(&mut self, device: usize) {
-        self.residents[device].saved = Saved::default();
+        let resident = &mut self.residents[device];
+        resident.saved = Saved::default();
+        resident.life += 1;
+        self.note(device, "flash lost");
     }
 
     pub async fn run_for_seconds(&mut self, seconds: u64, server: &mut impl AsyncFnMut(Request) -> Response) {
@@ -147,16 +231,24 @@ impl World {
                 }
             }
             Event::Arrive { device, boot, id, request } => self.arrive(device, boot, id, request, server).await,
+            Event::Again { device, boot, id, request } => {
+                if self.residents[device].boot == boot {
+                    self.dispatch(device, id, request);
+                }
+            }
             Event::Answer { device, boot, id, outcome } => {
                 if self.residents[device].boot == boot {
+                    self.residents[device].calls.answered();
                     self.tell(device, Input::Response(id, outcome));
                     self.settle(device);
                 }
             }
             Event::PowerCut { device } => {
-                let seconds = 1 + self.chance.below(120);
-                self.cut_power(device, seconds);
-                self.plan_power_cut(device, self.now_ms);
+                if self.rules.faults.crashes_per_day > 0.0 {
+                    let seconds = 1 + self.chance.below(120);
+                    self.cut_power(device, seconds);
+                    self.plan_power_cut(device, self.now_ms);
+                }
             }
         }
     }
@@ -170,11 +262,12 @@ impl World {
     }
 
     fn boot(&mut self, device: usize) {
-        let now = Now { uptime: Uptime(0), utc: self.network_time() };
-        let booted_ms = self.now_ms;
+        let now = Now { uptime: Uptime(0), utc: self.network_time(device) };
+        let (booted_ms, true_time) = (self.now_ms, self.now());
         let resident = &mut self.residents[device];
         if resident.device.is_none() {
             resident.booted_ms = booted_ms;
+            resident.loads(true_time);
             resident.device = Some(Device::new(resident.config.clone(), resident.saved.clone(), now));
             self.note(device, "power on");
             self.wake(device);
@@ -193,7 +286,7 @@ impl World {
     }
 
     fn tell(&mut self, device: usize, input: Input) {
-        let utc = self.network_time();
+        let utc = self.network_time(device);
         let now_ms = self.now_ms;
         let resident = &mut self.residents[device];
         if let Some(machine) = &mut resident.device {
@@ -213,7 +306,11 @@ impl World {
                     resident.lamp_history.push((now, Some(lamp)));
                     self.note(device, &format!("lamp {} {}", lamp.power.as_str(), lamp.brightness_percent));
                 }
-                Output::Persist(change) => resident.saved.apply(change),
+                Output::Persist(change) => {
+                    if !resident.persist(now, change, self.rules.sabotage) {
+                        self.cut_power(device, RESTART_S);
+                    }
+                }
                 Output::Show(display) => self.note(device, &display.text),
                 Output::State(state) => {
                     resident.states.push((now, state));
@@ -228,84 +325,16 @@ impl World {
         resident.wake_no += 1;
         let wake_no = resident.wake_no;
         if let Some((at, _why)) = resident.device.as_ref().and_then(Device::wake_at) {
-            let at_ms = (resident.booted_ms + at.0).max(now_ms);
+            let mut at_ms = (resident.booted_ms + at.0).max(now_ms);
+            if self.rules.sabotage == Some(Sabotage::WakesOnTheMinute) && at_ms > now_ms {
+                at_ms = at_ms.next_multiple_of(60_000);
+            }
             self.at(at_ms, Event::Wake { device, wake_no });
         }
     }
 
-    fn launch(&mut self, device: usize, id: RequestId, request: ccms_device::Request) {
-        self.requests += 1;
-        let mut headers = Vec::new();
-        if let Some(token) = &request.token {
-            headers.push(("authorization", format!("Bearer {token}")));
-        }
-        if !request.body.is_empty() {
-            headers.push(("content-type", "application/json".to_owned()));
-        }
-        // To memory, which is always there.
-        let packed = request.compress.then(|| gzip(&request.body).ok()).flatten();
-        if packed.is_some() {
-            headers.push(("content-encoding", "gzip".to_owned()));
-        }
-        let body = packed.unwrap_or_else(|| request.body.clone());
-        if let Some(signature) = request.signature(&body) {
-            headers.push(("x-device-signature", signature));
-        }
-        let method = request.kind.method().as_str();
-        let at_ms = self.now_ms + self.latency_ms();
-        let boot = self.residents[device].boot;
-        let lost = self.is_cut() || self.chance.hits(self.rules.faults.lost_request);
-        let fate = if lost { "lost" } else { "sent" };
-        self.note(device, &format!("{fate} {method} {} {} B", request.path, body.len()));
-        if !lost {
-            let path = request.path;
-            let request = Request { device, at: UtcMillis::default(), method, path, headers, body };
-            self.at(at_ms, Event::Arrive { device, boot, id, request });
-        }
-    }
-
-    async fn arrive(
-        &mut self,
-        device: usize,
-        boot: u32,
-        id: RequestId,
-        mut request: Request,
-        server: &mut impl AsyncFnMut(Request) -> Response,
-    ) {
-        request.at = self.now();
-        let response = if self.chance.hits(self.rules.faults.server_error) {
-            Response {
-                status: 500,
-                body:
-                    br#"{"status":"error","code":"INTERNAL_ERROR","message":"a seeded fault","retry_after_seconds":30}"#
-                        .to_vec(),
-            }
-        } else {
-            server(request).await
-        };
-        self.note(device, &format!("{} {} B", response.status, response.body.len()));
-        if self.is_cut() || self.chance.hits(self.rules.faults.lost_response) {
-            self.note(device, "answer lost");
-            return;
-        }
-        let at_ms = self.now_ms + self.latency_ms();
-        let outcome = Outcome::Answer { status: response.status, body: response.body };
-        self.at(at_ms, Event::Answer { device, boot, id, outcome });
-    }
-
-    /// A mobile network: mostly quick, at times not.
-    fn latency_ms(&mut self) -> u64 {
-        let slow = self.chance.hits(0.02);
-        20 + self.chance.below(if slow { 2_000 } else { 150 })
-    }
-
-    fn is_cut(&self) -> bool {
-        let now = self.now().0;
-        self.outages.iter().any(|o| o.contains(&now))
-    }
-
-    fn network_time(&self) -> Option<UtcMillis> {
-        self.rules.network_time.then(|| self.now())
+    fn network_time(&self, device: usize) -> Option<UtcMillis> {
+        self.residents[device].network_error_ms.map(|error_ms| UtcMillis(self.now().0 + error_ms))
     }
 
     fn at(&mut self, at_ms: u64, event: Event) {
@@ -314,7 +343,15 @@ impl World {
     }
 
     fn note(&mut self, device: usize, what: &str) {
-        let line = format!("{:>10} {device:>4} {what}", self.now_ms);
+        self.write(format!("{:>10} {device:>4} {what}", self.now_ms));
+    }
+
+    /// What concerns no single device.
+    pub(crate) fn note_all(&mut self, what: &str) {
+        self.write(format!("{:>10}    - {what}", self.now_ms));
+    }
+
+    fn write(&mut self, line: String) {
         for byte in line.bytes() {
             self.transcript = (self.transcript ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

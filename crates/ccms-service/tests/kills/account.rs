@@ -1,8 +1,10 @@
 //! Everything that is told of a small city's past, by the queries that the screen and other systems use, and what it is kept in.
-//! Of two accounts of one past nothing may differ but when readings arrived.
+//! Of two accounts of one past nothing may differ but when readings arrived. Readings of a clock that nobody believes are left out: they
+//! go thirty days after their arrival, and the chapters are further apart.
 use std::collections::BTreeMap;
 
 use ccms_core::ids::LightId;
+use ccms_core::limits;
 use ccms_core::time::UtcMillis;
 use ccms_core::wire::status;
 use ccms_service::history::energy::{EnergyQuery, EnergyUsed, Grouping};
@@ -37,7 +39,11 @@ pub fn handed_in(chapter: Chapter, n: usize) -> Vec<Key> {
         let light = reading.light_id.as_ref().expect("a light").as_str().to_owned();
         (light, reading.reported_at, reading.dedupe_key())
     };
-    batch.messages.into_iter().map(key).collect()
+    batch.messages.into_iter().map(key).filter(|(_, at, _)| is_believed(*at)).collect()
+}
+
+fn is_believed(at: UtcMillis) -> bool {
+    at.seconds() >= limits::CLOCK_FLOOR_S
 }
 
 fn timeless(mut row: ReadingRow) -> ReadingRow {
@@ -56,7 +62,7 @@ impl Account {
             let mut after = None;
             loop {
                 let page = life.ccms.light_readings(may(), &id, window, after, PAGE).await.expect("readings");
-                for row in page.0 {
+                for row in page.0.into_iter().filter(|row| is_believed(row.reading.reported_at)) {
                     let key = (light.to_owned(), row.reading.reported_at, row.dedupe);
                     account.readings.entry(key).or_default().push(timeless(row));
                 }

@@ -135,6 +135,9 @@ impl City {
         }
         let moment = if let Doom::Moment(moment) = doom { Some(moment) } else { None };
         let lived = tokio::task::spawn_blocking(move || run(command, moment)).await.expect("a thread");
+        if lived.is_none() {
+            self.database.lets_lead().await;
+        }
         let last = || self.steps().pop().map_or("the beginning".into(), |step| format!("step {step}"));
         lived.map_or_else(|| End::Killed(last()), End::Lived)
     }
