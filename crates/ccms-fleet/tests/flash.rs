@@ -62,7 +62,9 @@ impl Dying {
             && self.chance.hits(0.5)
         {
             std::fs::rename(&to, &from).unwrap();
-            before.map(|bytes| std::fs::write(&to, bytes).unwrap());
+            if let Some(bytes) = before {
+                std::fs::write(&to, bytes).unwrap();
+            }
         }
         std::io::Error::other("the power failed")
     }
@@ -278,8 +280,8 @@ fn a_process_that_is_killed_while_it_stores_leaves_the_last_state_or_the_next() 
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let wanted = 1 + chance.below(40);
         let mut told = |line: std::io::Result<String>| {
-            let number = line.unwrap().strip_prefix("stored ")?.parse::<u32>().ok()?;
-            Some(last = number)
+            last = line.unwrap().strip_prefix("stored ")?.parse::<u32>().ok()?;
+            Some(last)
         };
         (0..wanted).for_each(|_| while lines.next().is_some_and(|line| told(line).is_none()) {});
         process.kill().unwrap();

@@ -73,14 +73,19 @@ impl Controller {
         let status = StatusPart {
             power_state: PowerState::On,
             brightness: 100,
-            temperature_celsius: 41.2,
-            battery_percentage: 90,
-            gsm_signal_strength: 72,
+            temperature_celsius: Some(41.2),
+            battery_percentage: Some(90),
+            gsm_signal_strength: Some(72),
             uptime_seconds: 0,
             error_flags: Vec::new(),
         };
-        let energy =
-            EnergyPart { voltage: 230.0, current: 0.26, power_watts: 60.0, frequency: 50.0, cumulative_kwh: 1_245.67 };
+        let energy = EnergyPart {
+            voltage: Some(230.0),
+            current: Some(0.26),
+            power_watts: Some(60.0),
+            frequency: Some(50.0),
+            cumulative_kwh: Some(1_245.67),
+        };
         Ok(Self {
             poll: (head("GET", "commands") + "\r\n").into_bytes().into(),
             status_head: head("POST", "status") + "content-type: application/json\r\n",
@@ -110,8 +115,8 @@ impl Controller {
         let wobble = |of: i64| noise::unit(noise::hash(self.noise, of), n as i64);
         let at = UtcMillis::from_seconds(now.seconds());
         (self.status.timestamp, self.status.seq) = (at, Some(self.seq));
-        self.status.energy.voltage = (2_250.0 + wobble(1) * 100.0).round() / 10.0;
-        self.status.energy.power_watts = (590.0 + wobble(2) * 20.0).round() / 10.0;
+        self.status.energy.voltage = Some((2_250.0 + wobble(1) * 100.0).round() / 10.0);
+        self.status.energy.power_watts = Some((590.0 + wobble(2) * 20.0).round() / 10.0);
         self.asked = Some((at, self.seq));
         self.seq = self.seq.wrapping_add(1);
         // Strings and finite numbers always become JSON; an empty body would only cost a 400.
