@@ -79,10 +79,10 @@ fn a_server_that_counts_twice_or_shows_what_came_last_is_found_out() {
 fn a_replay_is_the_same_file_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let told = |name: &str| {
-        let trace = Some(folder.path().join(name));
-        let options = ReplayOptions { seed: 9, lights: 2, days: 1, tape: None, trace: trace.clone() };
+        let trace = folder.path().join(name);
+        let options = ReplayOptions { seed: 9, lights: 2, days: 1, tape: None, trace: Some(trace.clone()) };
         at_once(replay(&options)).unwrap();
-        std::fs::read(trace.unwrap()).unwrap()
+        std::fs::read(trace).unwrap()
     };
     let (one, other) = (told("one"), told("other"));
     assert!(one == other && one.len() > 500_000, "{} and {} bytes", one.len(), other.len());
