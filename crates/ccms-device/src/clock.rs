@@ -75,9 +75,7 @@ impl Clock {
     pub(crate) fn new(last_stored: UtcMillis, now: Now) -> Self {
         let base_utc = if last_stored > BUILD_DATE { last_stored } else { BUILD_DATE };
         let (base_uptime, latest) = (now.uptime, now.uptime);
-        let mut clock = Self { source: Source::Floor, base_utc, base_uptime, network_now: false, latest };
-        clock.tick(now);
-        clock
+        Self { source: Source::Floor, base_utc, base_uptime, network_now: false, latest }
     }
 
     /// Follows network time where there is some. See [`Clock::set`] for what it answers.
@@ -178,7 +176,8 @@ mod tests {
 
     #[test]
     fn network_time_wins_while_it_lasts() {
-        let mut c = Clock::new(UtcMillis(0), now(0, Some(T)));
+        let mut c = Clock::new(UtcMillis(0), now(0, None));
+        c.tick(now(0, Some(T)));
         c.hear_server(Uptime(0), T.plus_seconds(100), true);
         assert_eq!(c.known(Uptime(0)), Some(T));
         c.tick(now(1000, None));

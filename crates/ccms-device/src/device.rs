@@ -98,7 +98,7 @@ impl Device {
         let Saved { settings, readings, alerts } = saved.bounded();
         let at = now.uptime;
         let alerts = Outbox::new(ALERTS_KEPT, alerts, at);
-        Self {
+        let mut device = Self {
             clock: Clock::new(settings.last_utc, now),
             chance: Chance::new(config.seed),
             state: State::PowerOn,
@@ -139,7 +139,12 @@ impl Device {
             config,
             settings,
             readings,
+        };
+        // What was stored under a wrong clock is put right before anything goes by it.
+        if let Some(step) = device.clock.tick(now) {
+            device.clock_stepped(at, step);
         }
+        device
     }
 
     /// Takes in what happened. Drain [`poll`](Self::poll) afterwards.
