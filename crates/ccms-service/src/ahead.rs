@@ -34,6 +34,10 @@ impl<T: Send + 'static> Ahead<T> {
         Self(rows)
     }
 
+    /// Gives every row to `put`, in their order.
+    ///
+    /// # Errors
+    /// The store's, and when the reading ended in the middle.
     pub async fn each(mut self, mut put: impl FnMut(T)) -> StoreResult<()> {
         loop {
             let cut_short = || StoreError::Unavailable("reading ended before its last page".into());
