@@ -4,6 +4,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{Archive, ArchivedDay, AuditEntry, Day, SealedDay, SealedMark, StoreResult};
+use sqlx::PgConnection;
 
 use crate::instant::Instant;
 use crate::sealing::SealedColumns;
@@ -94,90 +95,15 @@ impl Archive for PostgresStore {
     }
 
     async fn record_archived(&self, day: &ArchivedDay) -> StoreResult<bool> {
-        let before = i64::from(day.revision) - 1;
-        let written = if before == 0 {
-            sqlx::query!(
-                "INSERT INTO archived_days
-                   (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
-                 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-                day.day.0,
-                day.file,
-                day.readings as i64,
-                i64::from(day.lights),
-                day.bytes as i64,
-                &day.sha256[..],
-                i64::from(day.footer_bytes),
-                i64::from(day.footer_crc),
-                Instant(day.archived_at)
-            )
-            .execute(&self.pool)
-            .await
-        } else {
-            sqlx::query!(
-                "UPDATE archived_days SET revision = revision + 1, file = $1, readings = $2, lights = $3, bytes = $4,
-                   sha256 = $5, footer_bytes = $6, footer_crc = $7, archived_at = $8
-                 WHERE day = $9 AND revision = $10 AND kept_until IS NULL",
-                day.file,
-                day.readings as i64,
-                i64::from(day.lights),
-                day.bytes as i64,
-                &day.sha256[..],
-                i64::from(day.footer_bytes),
-                i64::from(day.footer_crc),
-                Instant(day.archived_at),
-                day.day.0,
-                before
-            )
-            .execute(&self.pool)
-            .await
-        };
-        Ok(written.map_err(failed)?.rows_affected() == 1)
+        let mut tx = self.begin().await?;
+        let done = record(&mut tx, day, day.revision.checked_sub(1).filter(|before| *before > 0)).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(done)
     }
 
     async fn adopt_archived(&self, day: &ArchivedDay, before: Option<u32>, audit: &AuditEntry) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
-        let written = match before {
-            None => {
-                sqlx::query!(
-                    "INSERT INTO archived_days
-                       (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-                    day.day.0,
-                    i64::from(day.revision),
-                    day.file,
-                    day.readings as i64,
-                    i64::from(day.lights),
-                    day.bytes as i64,
-                    &day.sha256[..],
-                    i64::from(day.footer_bytes),
-                    i64::from(day.footer_crc),
-                    Instant(day.archived_at)
-                )
-                .execute(&mut *tx)
-                .await
-            }
-            Some(before) => {
-                sqlx::query!(
-                    "UPDATE archived_days SET revision = $1, file = $2, readings = $3, lights = $4, bytes = $5,
-                       sha256 = $6, footer_bytes = $7, footer_crc = $8, archived_at = $9
-                     WHERE day = $10 AND revision = $11 AND kept_until IS NULL",
-                    i64::from(day.revision),
-                    day.file,
-                    day.readings as i64,
-                    i64::from(day.lights),
-                    day.bytes as i64,
-                    &day.sha256[..],
-                    i64::from(day.footer_bytes),
-                    i64::from(day.footer_crc),
-                    Instant(day.archived_at),
-                    day.day.0,
-                    i64::from(before)
-                )
-                .execute(&mut *tx)
-                .await
-            }
-        };
-        let done = written.map_err(failed)?.rows_affected() == 1;
+        let done = record(&mut tx, day, before).await?;
         if done {
             audit::insert(&mut tx, audit).await?;
         }
@@ -283,4 +209,51 @@ impl Archive for PostgresStore {
         tx.commit().await.map_err(failed)?;
         Ok(gone == 1)
     }
+}
+
+/// Records a file in the place of the record of revision `before`, or of none. False when something else is recorded, or the day's
+/// blocks are wanted.
+async fn record(connection: &mut PgConnection, day: &ArchivedDay, before: Option<u32>) -> StoreResult<bool> {
+    let written = match before {
+        None => {
+            sqlx::query!(
+                "INSERT INTO archived_days
+                       (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+                day.day.0,
+                i64::from(day.revision),
+                day.file,
+                day.readings as i64,
+                i64::from(day.lights),
+                day.bytes as i64,
+                &day.sha256[..],
+                i64::from(day.footer_bytes),
+                i64::from(day.footer_crc),
+                Instant(day.archived_at)
+            )
+            .execute(connection)
+            .await
+        }
+        Some(before) => {
+            sqlx::query!(
+                "UPDATE archived_days SET revision = $1, file = $2, readings = $3, lights = $4, bytes = $5,
+                       sha256 = $6, footer_bytes = $7, footer_crc = $8, archived_at = $9
+                     WHERE day = $10 AND revision = $11 AND kept_until IS NULL",
+                i64::from(day.revision),
+                day.file,
+                day.readings as i64,
+                i64::from(day.lights),
+                day.bytes as i64,
+                &day.sha256[..],
+                i64::from(day.footer_bytes),
+                i64::from(day.footer_crc),
+                Instant(day.archived_at),
+                day.day.0,
+                i64::from(before)
+            )
+            .execute(connection)
+            .await
+        }
+    };
+    Ok(written.map_err(failed)?.rows_affected() == 1)
 }

@@ -4,6 +4,7 @@ use ccms_core::ids::LightNo;
 use ccms_core::time::UtcMillis;
 use ccms_store::parse::Row;
 use ccms_store::{Archive, ArchivedDay, AuditEntry, Day, SealedDay, SealedMark, StoreResult};
+use sqlx::SqliteConnection;
 
 use crate::sealing::SealedColumns;
 use crate::{SqliteStore, audit, failed};
@@ -93,92 +94,15 @@ impl Archive for SqliteStore {
     }
 
     async fn record_archived(&self, day: &ArchivedDay) -> StoreResult<bool> {
-        let (before, readings, bytes) = (i64::from(day.revision) - 1, day.readings as i64, day.bytes as i64);
-        let sha256 = &day.sha256[..];
-        let written = if before == 0 {
-            sqlx::query!(
-                "INSERT INTO archived_days
-                   (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
-                 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                day.day.0,
-                day.file,
-                readings,
-                day.lights,
-                bytes,
-                sha256,
-                day.footer_bytes,
-                day.footer_crc,
-                day.archived_at.0
-            )
-            .execute(&self.writer)
-            .await
-        } else {
-            sqlx::query!(
-                "UPDATE archived_days SET revision = revision + 1, file = ?, readings = ?, lights = ?, bytes = ?, sha256 = ?,
-                   footer_bytes = ?, footer_crc = ?, archived_at = ?
-                 WHERE day = ? AND revision = ? AND kept_until IS NULL",
-                day.file,
-                readings,
-                day.lights,
-                bytes,
-                sha256,
-                day.footer_bytes,
-                day.footer_crc,
-                day.archived_at.0,
-                day.day.0,
-                before
-            )
-            .execute(&self.writer)
-            .await
-        };
-        Ok(written.map_err(failed)?.rows_affected() == 1)
+        let mut tx = self.begin().await?;
+        let done = record(&mut tx, day, day.revision.checked_sub(1).filter(|before| *before > 0)).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(done)
     }
 
     async fn adopt_archived(&self, day: &ArchivedDay, before: Option<u32>, audit: &AuditEntry) -> StoreResult<bool> {
-        let (readings, bytes, sha256) = (day.readings as i64, day.bytes as i64, &day.sha256[..]);
         let mut tx = self.begin().await?;
-        let written = match before {
-            None => {
-                sqlx::query!(
-                    "INSERT INTO archived_days
-                       (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    day.day.0,
-                    day.revision,
-                    day.file,
-                    readings,
-                    day.lights,
-                    bytes,
-                    sha256,
-                    day.footer_bytes,
-                    day.footer_crc,
-                    day.archived_at.0
-                )
-                .execute(&mut *tx)
-                .await
-            }
-            Some(before) => {
-                sqlx::query!(
-                    "UPDATE archived_days SET revision = ?, file = ?, readings = ?, lights = ?, bytes = ?, sha256 = ?,
-                       footer_bytes = ?, footer_crc = ?, archived_at = ?
-                     WHERE day = ? AND revision = ? AND kept_until IS NULL",
-                    day.revision,
-                    day.file,
-                    readings,
-                    day.lights,
-                    bytes,
-                    sha256,
-                    day.footer_bytes,
-                    day.footer_crc,
-                    day.archived_at.0,
-                    day.day.0,
-                    before
-                )
-                .execute(&mut *tx)
-                .await
-            }
-        };
-        let done = written.map_err(failed)?.rows_affected() == 1;
+        let done = record(&mut tx, day, before).await?;
         if done {
             audit::insert(&mut tx, audit).await?;
         }
@@ -272,4 +196,52 @@ impl Archive for SqliteStore {
         tx.commit().await.map_err(failed)?;
         Ok(gone == 1)
     }
+}
+
+/// Records a file in the place of the record of revision `before`, or of none. False when something else is recorded, or the day's
+/// blocks are wanted.
+async fn record(connection: &mut SqliteConnection, day: &ArchivedDay, before: Option<u32>) -> StoreResult<bool> {
+    let (readings, bytes, sha256) = (day.readings as i64, day.bytes as i64, &day.sha256[..]);
+    let written = match before {
+        None => {
+            sqlx::query!(
+                "INSERT INTO archived_days
+                       (day, revision, file, readings, lights, bytes, sha256, footer_bytes, footer_crc, archived_at)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                day.day.0,
+                day.revision,
+                day.file,
+                readings,
+                day.lights,
+                bytes,
+                sha256,
+                day.footer_bytes,
+                day.footer_crc,
+                day.archived_at.0
+            )
+            .execute(connection)
+            .await
+        }
+        Some(before) => {
+            sqlx::query!(
+                "UPDATE archived_days SET revision = ?, file = ?, readings = ?, lights = ?, bytes = ?, sha256 = ?,
+                       footer_bytes = ?, footer_crc = ?, archived_at = ?
+                     WHERE day = ? AND revision = ? AND kept_until IS NULL",
+                day.revision,
+                day.file,
+                readings,
+                day.lights,
+                bytes,
+                sha256,
+                day.footer_bytes,
+                day.footer_crc,
+                day.archived_at.0,
+                day.day.0,
+                before
+            )
+            .execute(connection)
+            .await
+        }
+    };
+    Ok(written.map_err(failed)?.rows_affected() == 1)
 }
